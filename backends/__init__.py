@@ -1,0 +1,1 @@
+"""The node as it is, behind the small protocols of `backends.base`."""

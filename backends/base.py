@@ -1,0 +1,83 @@
+"""The protocols between the engine and the node.
+
+A backend reads and writes; it decides nothing and reads no clock that it was not given. An expected failure
+is one of the two exceptions below, so that the loop can tell a container that has gone from a kernel that
+said no.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from typing import Protocol
+
+from models.container import Container, CpuLimit, Sample, Slo
+
+
+class Gone(Exception):
+    """The cgroup has vanished, or its path now belongs to another one."""
+
+
+class Refused(Exception):
+    """The kernel did not take a write, or a file could not be read. `errno` says why."""
+
+    def __init__(self, group: str, file: str, number: int, value: str = "") -> None:
+        self.group, self.file, self.errno, self.value = group, file, number, value
+        name = errno.errorcode.get(number, str(number))
+        what = f"writing {value!r} to" if value else "reading"
+        super().__init__(f"{what} {file} of {group}: {name}")
+
+
+class Node(Protocol):
+    """A node whose containers can be sampled and limited: cgroup v1, v2, hybrid, or simulated.
+
+    A *group* is the path of a cgroup below the controllers' mount points, as in `Container.cgroup`.
+    """
+
+    name: str  # "cgroup-v1", "cgroup-v2" or "simulated", as reports call it
+    cpus: int
+
+    def watch(self, containers: Sequence[Container]) -> None:
+        """Sample these containers from now on, in this order. Keeps what is open for those known already."""
+
+    def collect(self, now_seconds: float) -> Sample:
+        """Read every watched container once. Never raises for one container: its row is NaN instead.
+
+        Raises OSError only when nothing at all can be read (the tree is not mounted any more).
+        """
+
+    def allowed_cpus(self, group: str) -> frozenset[int]:
+        """The CPUs the group's cpuset lets it run on; all of them where there is no cpuset to read."""
+
+    def inode(self, group: str) -> int:
+        """The directory's inode in the CPU controller's hierarchy. Raises Gone."""
+
+    def limit(self, group: str) -> CpuLimit:
+        """The group's own limit (not its ancestors'). Raises Gone or Refused."""
+
+    def set_limit(self, group: str, limit: CpuLimit) -> None:
+        """Write the group's own quota; lowers a burst first that would be above it. Raises Gone or Refused.
+
+        Every write refills the group's runtime (kernel/sched/core.c, tg_set_cfs_bandwidth), so the caller
+        writes on change only.
+        """
+
+    def ancestors(self, group: str) -> tuple[str, ...]:
+        """The groups above it that can carry a limit, nearest first, the root left out."""
+
+    def close(self) -> None:
+        """Close every file."""
+
+
+class Discovery(Protocol):
+    """Which containers are there? Called at least once a second; must be cheap when nothing has changed."""
+
+    def containers(self) -> Sequence[Container]:
+        """All containers of this source, each with its policy. Skips what it cannot read."""
+
+
+class LatencySource(Protocol):
+    """Where an online container's latency comes from. Filled in by a push or by a scraper beside the loop."""
+
+    def quantile_seconds(self, container_id: str, slo: Slo, now_seconds: float) -> float:
+        """The SLO's percentile of the last window's requests; NaN when stale or with too few samples."""
