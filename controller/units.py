@@ -1,0 +1,67 @@
+"""Quantities as people write them in configuration: "250ms", "500m" cores, ratios between 0 and 1.
+
+A bare number for a time would leave the unit to a guess, so it is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, PlainSerializer
+
+_TIME_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_TIME = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(us|ms|s|m|h|d)\s*$")
+_MILLI = re.compile(r"^\s*(\d+(?:\.\d+)?)m\s*$")
+
+
+def parse_seconds(value: object) -> float:
+    """Seconds of a text such as "250ms", "2s", "10m". Raises ValueError naming what is accepted."""
+    match = _TIME.match(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"{value!r} is not a time; write a number with a unit: 250ms, 2s, 10m, 1h")
+    return float(match[1]) * _TIME_UNITS[match[2]]
+
+
+def format_seconds(seconds: float) -> str:
+    """The shortest text that `parse_seconds` reads back as the same value."""
+    for unit in ("d", "h", "m", "s", "ms"):
+        number = seconds / _TIME_UNITS[unit]
+        if number >= 1 and float(f"{number:g}") * _TIME_UNITS[unit] == seconds:
+            return f"{number:g}{unit}"
+    return f"{seconds:g}s"
+
+
+def parse_cores(value: object) -> float:
+    """Cores of a number (0.5) or a Kubernetes quantity ("500m", "2"). Raises ValueError."""
+    if isinstance(value, str):
+        if match := _MILLI.match(value):
+            return float(match[1]) / 1000
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    raise ValueError(f"{value!r} is not an amount of CPU; write cores (0.5) or millicores (500m)")
+
+
+def _parse_ratio(value: object) -> object:
+    if isinstance(value, str):
+        raise ValueError(f"{value!r} is not a ratio; write a number such as 0.2, without a per cent sign")
+    return value
+
+
+def _parse_threshold(value: object) -> object:
+    return parse_seconds(value) if isinstance(value, str) else value
+
+
+Seconds = Annotated[
+    float, BeforeValidator(parse_seconds), PlainSerializer(format_seconds, return_type=str), Field(ge=0)
+]
+PositiveSeconds = Annotated[Seconds, Field(gt=0)]
+Cores = Annotated[float, BeforeValidator(parse_cores), Field(ge=0, allow_inf_nan=False)]
+Ratio = Annotated[float, BeforeValidator(_parse_ratio), Field(ge=0, le=1)]
+Factor = Annotated[float, BeforeValidator(_parse_ratio), Field(ge=0, allow_inf_nan=False)]
+Threshold = Annotated[float, BeforeValidator(_parse_threshold), Field(ge=0, allow_inf_nan=False)]
+Percentile = Annotated[float, Field(ge=0, le=100)]
