@@ -5,6 +5,8 @@ The schema says what a value must be; what each key means to an operator stands 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -34,6 +36,9 @@ Metric = Literal[
 ]
 RuleName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+_NAMES_A_KEY = re.compile(r"^([a-z_][\w.-]*): (.*)$", re.DOTALL)
 
 
 class ConfigError(Exception):
@@ -73,7 +78,7 @@ class Policy(_Section):
     @model_validator(mode="after")
     def _order(self) -> Policy:
         if self.ceiling is not None and self.ceiling < self.floor:
-            raise ValueError(f"ceiling ({self.ceiling}) is below floor ({self.floor})")
+            raise ValueError(f"ceiling: {self.ceiling} is below floor ({self.floor})")
         return self
 
 
@@ -116,7 +121,7 @@ class DiscoveryConfig(_Section):
     def _unique(self) -> DiscoveryConfig:
         names = [entry.name for entry in self.static]
         if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"static container names are used twice: {', '.join(sorted(twice))}")
+            raise ValueError(f"static: names are used twice: {', '.join(sorted(twice))}")
         return self
 
 
@@ -148,14 +153,14 @@ class RuleConfig(_Section):
     def _order(self) -> RuleConfig:
         if self.clear_threshold > self.threshold:
             raise ValueError(
-                f"clear_threshold ({self.clear_threshold}) is above threshold ({self.threshold}): "
+                f"clear_threshold: {self.clear_threshold} is above threshold ({self.threshold}): "
                 "the rule could fire and be clear at once"
             )
         if self.of == "slo" and self.metric != "latency_seconds":
             raise ValueError(f"of: slo compares a latency with the SLO, but metric is {self.metric}")
         if self.percentile > 50:
             raise ValueError(
-                f"percentile {self.percentile:g} is not low: a rule fires when nearly all of the window "
+                f"percentile: {self.percentile:g} is not low: a rule fires when nearly all of the window "
                 "is bad, so it must be at most 50"
             )
         return self
@@ -225,7 +230,7 @@ class ControlConfig(_Section):
     def _order(self) -> ControlConfig:
         if self.step_min_ratio > self.step_max_ratio:
             raise ValueError(
-                f"step_min_ratio ({self.step_min_ratio}) is above step_max_ratio ({self.step_max_ratio})"
+                f"step_min_ratio: {self.step_min_ratio} is above step_max_ratio ({self.step_max_ratio})"
             )
         return self
 
@@ -244,7 +249,7 @@ class RecoveryConfig(_Section):
     @model_validator(mode="after")
     def _order(self) -> RecoveryConfig:
         if self.relapse_backoff > self.relapse_backoff_max:
-            raise ValueError("relapse_backoff is above relapse_backoff_max")
+            raise ValueError("relapse_backoff: is above relapse_backoff_max")
         return self
 
 
@@ -265,7 +270,7 @@ class ForecastConfig(_Section):
     @model_validator(mode="after")
     def _order(self) -> ForecastConfig:
         if self.fast_window >= self.slow_window:
-            raise ValueError("fast_window is not shorter than slow_window")
+            raise ValueError("fast_window: is not shorter than slow_window")
         return self
 
 
@@ -280,7 +285,8 @@ class ExecutorConfig(_Section):
     def _one_batch_a_second(cls, value: float) -> float:
         if value < 1:
             raise ValueError(
-                "must be at least 1s: every write refills the group's runtime, so a cap written often is no cap"
+                "must be at least 1s: every write refills the group's runtime, "
+                "so a cap that is written often is no cap"
             )
         return value
 
@@ -328,7 +334,7 @@ class ApiConfig(_Section):
         loopback = self.host in ("localhost", "::1") or self.host.startswith("127.")
         if self.enabled and not loopback and not (self.token_file and self.tls_cert and self.tls_key):
             raise ValueError(
-                f"host {self.host} is not loopback: set token_file, tls_cert and tls_key, or use 127.0.0.1"
+                f"host: {self.host} is not loopback: set token_file, tls_cert and tls_key, or use 127.0.0.1"
             )
         return self
 
@@ -361,24 +367,31 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _together(self) -> Config:
-        policies: list[Policy] = [*self.discovery.static, *self.discovery.cgroupfs.tiers]
-        used = {policy.tier for policy in policies} | {
-            tier for rule in self.rules.values() for tier in rule.tiers
-        }
-        used |= {window.tier for window in self.priority_windows if window.tier is not None}
-        if unknown := used - set(self.tiers):
-            raise ValueError(f"unknown tier {', '.join(sorted(unknown))}; tiers has {', '.join(self.tiers)}")
+        for key, tier in self._tiers_used():
+            if tier not in self.tiers:
+                raise ValueError(f"{key}: unknown tier {tier}; tiers has {', '.join(self.tiers)}")
         for name, rule in self.rules.items():
             if rule.window < 4 * self.tick:
-                raise ValueError(f"rule {name}: window is shorter than four ticks of {self.tick:g}s")
+                raise ValueError(f"rules.{name}.window: is shorter than four ticks of {self.tick:g}s")
             if max(rule.window, rule.hold) > self.forecast.slow_window:
                 raise ValueError(
-                    f"rule {name}: window and hold must fit forecast.slow_window "
+                    f"rules.{name}.window: window and hold must fit forecast.slow_window "
                     f"({self.forecast.slow_window:g}s), which is how much history is kept"
                 )
         if self.forecast.fast_window < 4 * self.tick:
-            raise ValueError(f"forecast.fast_window is shorter than four ticks of {self.tick:g}s")
+            raise ValueError(f"forecast.fast_window: is shorter than four ticks of {self.tick:g}s")
         return self
+
+    def _tiers_used(self) -> Iterator[tuple[str, str]]:
+        for n, entry in enumerate(self.discovery.static):
+            yield f"discovery.static.{n}.tier", entry.tier
+        for n, pattern in enumerate(self.discovery.cgroupfs.tiers):
+            yield f"discovery.cgroupfs.tiers.{n}.tier", pattern.tier
+        for name, rule in self.rules.items():
+            yield from ((f"rules.{name}.tiers", tier) for tier in rule.tiers)
+        for n, window in enumerate(self.priority_windows):
+            if window.tier is not None:
+                yield f"priority_windows.{n}.tier", window.tier
 
 
 # What is wired at the start: files, sockets, the tree. A reload that changes one of these needs a restart.
@@ -434,15 +447,17 @@ def _build(values: dict[str, Any], source: str, lines: dict[tuple[str | int, ...
 
 def _problem(item: Any, source: str, lines: dict[tuple[str | int, ...], int]) -> str:
     location: tuple[str | int, ...] = tuple(item["loc"])
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        message = "unknown key; see config/default.yaml for the keys there are"
+    elif item["type"] not in ("value_error", "missing"):
+        message += f" (it is {item['input']!r})"
+    elif match := _NAMES_A_KEY.match(message):  # a check across keys names the one to look at first
+        location += tuple(int(part) if part.isdigit() else part for part in match[1].split("."))
+        message = match[2]
     line = next((lines[location[:n]] for n in range(len(location), -1, -1) if location[:n] in lines), None)
     where = f"{source}:{line}" if line is not None else source
     key = ".".join(str(part) for part in location)
-    if item["type"] == "extra_forbidden":
-        message = "unknown key; see config/default.yaml for the keys there are"
-    else:
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] not in ("value_error", "missing"):
-            message += f" (it is {item['input']!r})"
     return f"{where}: {key}: {message}" if key else f"{where}: {message}"
 
 
