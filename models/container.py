@@ -51,6 +51,17 @@ class Slo:
 
 
 @dataclass(frozen=True, slots=True)
+class Scrape:
+    """A Prometheus endpoint that tells a container's latency: a histogram or a summary, in seconds."""
+
+    url: str
+    metric: str
+    labels: tuple[tuple[str, str], ...] = ()
+    interval_seconds: float = 0.5
+    timeout_seconds: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Container:
     """A container as discovery found it, with the policy that holds for it.
 
@@ -73,6 +84,7 @@ class Container:
     ceiling_cores: float | None = None
     spec_cores: float | None = None
     adjustable: bool = True
+    scrape: Scrape | None = None
 
     @property
     def identity(self) -> tuple[int, str]:
