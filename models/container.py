@@ -119,8 +119,8 @@ class Sample:
     `periods`, `throttled_periods`, `throttled_seconds`   cpu.stat of the group that binds: its own, or on v2
                          the ancestor whose limit is the effective one
     `wait_seconds`       PSI `some` total of cpu.pressure: wall time in which a thread of the group waited
-    `run_delay_seconds`  the fallback: run delay summed over all threads (/proc/PID/task/*/schedstat, field 2);
-                         NaN wherever PSI is there
+    `run_delay_seconds`  the fallback: run delay summed over all threads (/proc/PID/task/*/schedstat,
+                         field 2); NaN wherever PSI is there
     `limit_cores`        effective CPU limit, the minimum along the path; infinite when there is none
     """
 
@@ -153,5 +153,7 @@ class Sample:
     @classmethod
     def empty(cls, taken_at_seconds: float, ids: tuple[str, ...], node: NodeSample) -> Sample:
         """A sample with every column NaN, for a backend to fill in."""
-        columns = {name: np.full(len(ids), np.nan) for name in cls.COLUMNS}
-        return cls(taken_at_seconds, ids, node, **columns)
+        sample = cls(taken_at_seconds, ids, node)
+        for name in cls.COLUMNS:
+            setattr(sample, name, np.full(len(ids), np.nan))
+        return sample
