@@ -4,8 +4,9 @@ A state describes a container as a *victim*. Being held back for someone else is
 container goes on speaking of its own pressure only.
 
 Two rules hold for the table:
-  1. What happens is an event with one name; where it leads follows from the state alone. Where an outcome
-     depends on what the victim holds (a claim on a peer, a raised limit of its own), the event's name says so.
+  1. What happens is an event with one name; where it leads follows from the state alone. Where it
+     depends on what the victim holds (a claim on a peer, a raised limit of its own), the event's name says
+     so.
   2. A pair that is not in the table cannot happen: the command center knows the state before it speaks, so
      anything else is an error in it and raises `MachineError`.
 

@@ -45,4 +45,5 @@ def forecast(
         deviation = np.sqrt((residual**2).sum(axis=0) / counts)
     end = times[-1] + horizon_seconds if len(times) else horizon_seconds
     line = mean + slope * (end - when_mean)
-    return np.maximum(np.maximum(high, line) + deviations * deviation, 0.0)
+    upper: FloatArray = np.maximum(np.maximum(high, line) + deviations * deviation, 0.0)
+    return upper

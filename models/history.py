@@ -86,11 +86,12 @@ class History:
         wanted = min(self._slots, round(seconds / self.tick_seconds) + 1)
         slots = (self._head - np.arange(wanted - 1, -1, -1)) % self._slots
         recent = self._times[slots] > self._times[self._head] - seconds - self.tick_seconds / 2
-        return slots[recent][-max(1, round(seconds / self.tick_seconds)) :]
+        kept: NDArray[np.intp] = slots[recent][-max(1, round(seconds / self.tick_seconds)) :]
+        return kept
 
 
 def percentile_of_sorted(values: NDArray[np.float32], counts: NDArray[np.intp], percent: float) -> FloatArray:
-    """Linear-interpolated percentile down axis 0 of values sorted with NaN last; `counts` are the real ones."""
+    """Linear-interpolated percentile down axis 0 of values sorted with NaN last, `counts` of them real."""
     result = np.full(values.shape[1:], np.nan)
     if values.shape[0] == 0:
         return result

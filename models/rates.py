@@ -20,23 +20,27 @@ METRICS = (
 mean number of threads that waited."""
 
 
+NODE = "(node)"
+"""The row behind those of the containers: the node itself, for rules about it."""
+
+
 class Rates:
-    """Differences of successive samples, container by container."""
+    """Differences of successive samples, container by container, and of the node in the last row."""
 
     def __init__(self) -> None:
         self._last: Sample | None = None
 
     def update(self, sample: Sample) -> dict[str, FloatArray]:
-        """Metric columns in the order of `sample.ids`; NaN where a container has no earlier reading.
+        """Metric columns in the order of `(*sample.ids, NODE)`; NaN where there is no earlier reading.
 
-        A counter that went backwards belongs to another cgroup: NaN. `cpu_demand_cores` is the use uncapped by
-        the container's own limit: throttled_time counts, CPU by CPU, the time in which runnable work was held
-        back, so that use plus throttled time is what the group would have run (kernel/sched/fair.c,
+        A counter that went backwards belongs to another cgroup: NaN. `cpu_demand_cores` is the use uncapped
+        by the container's own limit: throttled_time counts, CPU by CPU, the time in which runnable work was
+        held back, so that use plus throttled time is what the group would have run (kernel/sched/fair.c,
         unthrottle_cfs_rq). Waiting for others is not added: PSI says that somebody waited, not how many.
         """
         last, self._last = self._last, sample
-        columns = {name: np.full(len(sample.ids), np.nan) for name in METRICS}
-        columns["memory_bytes"] = sample.memory_bytes
+        columns = {name: np.full(len(sample.ids) + 1, np.nan) for name in METRICS}
+        columns["memory_bytes"][:-1] = sample.memory_bytes
         if last is None:
             return columns
         elapsed = sample.taken_at_seconds - last.taken_at_seconds
@@ -52,21 +56,18 @@ class Rates:
 
         usage = delta("usage_seconds") / elapsed
         throttled_seconds = np.nan_to_num(delta("throttled_seconds"))
-        columns["cpu_usage_cores"] = usage
-        columns["cpu_demand_cores"] = np.minimum(usage + throttled_seconds / elapsed, float(sample.node.cpus))
+        columns["cpu_usage_cores"][:-1] = usage
+        columns["cpu_demand_cores"][:-1] = np.minimum(
+            usage + throttled_seconds / elapsed, float(sample.node.cpus)
+        )
         periods, throttled = delta("periods"), delta("throttled_periods")
         with np.errstate(divide="ignore", invalid="ignore"):
-            columns["cpu_throttled_ratio"] = np.where(periods > 0, throttled / periods, periods)
-        columns["cpu_wait_ratio"] = np.minimum(delta("wait_seconds") / elapsed, 1.0)
-        columns["cpu_run_delay_ratio"] = delta("run_delay_seconds") / elapsed
+            columns["cpu_throttled_ratio"][:-1] = np.where(periods > 0, throttled / periods, periods)
+        columns["cpu_wait_ratio"][:-1] = np.minimum(delta("wait_seconds") / elapsed, 1.0)
+        columns["cpu_run_delay_ratio"][:-1] = delta("run_delay_seconds") / elapsed
+        busy_seconds = sample.node.busy_seconds - last.node.busy_seconds
+        columns["node_cpu_ratio"][-1] = busy_seconds / (elapsed * sample.node.cpus)
         return columns
-
-    def node_cpu_ratio(self, before: Sample | None, sample: Sample) -> float:
-        """The node's busy CPUs over all its CPUs between two samples; NaN without an earlier one."""
-        if before is None or sample.taken_at_seconds <= before.taken_at_seconds:
-            return float("nan")
-        elapsed = sample.taken_at_seconds - before.taken_at_seconds
-        return (sample.node.busy_seconds - before.node.busy_seconds) / (elapsed * sample.node.cpus)
 
 
 def _rows_in(old: tuple[str, ...], new: tuple[str, ...]) -> list[int]:
