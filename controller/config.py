@@ -16,15 +16,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from controller.units import Cores, Factor, Percentile, PositiveSeconds, Ratio, Seconds, Threshold
 
-METRICS = (
-    "cpu_usage_cores",
-    "cpu_throttled_ratio",
-    "cpu_wait_ratio",
-    "cpu_run_delay_ratio",
-    "latency_seconds",
-    "memory_bytes",
-    "node_cpu_ratio",
-)
 Metric = Literal[
     "cpu_usage_cores",
     "cpu_throttled_ratio",
@@ -33,6 +24,7 @@ Metric = Literal[
     "latency_seconds",
     "memory_bytes",
     "node_cpu_ratio",
+    "cpu_demand_cores",
 ]
 RuleName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -218,7 +210,7 @@ class ControlConfig(_Section):
     step_min_ratio: Ratio = 0.1
     step_max_ratio: Ratio = 0.4
     settle: PositiveSeconds = 1.0
-    improvement: Factor = 0.1
+    drain: PositiveSeconds = 3.0
     patience: PositiveSeconds = 10.0
     prior_sensitivity: float = Field(default=1.5, gt=0)
     effort: float = Field(default=0.1, gt=0)

@@ -11,7 +11,7 @@ online by recursive least squares with forgetting, on settled samples only (`Sen
 with scipy's bounded least squares: peers that the victim feels are cut, others are left alone, and a cut of a
 more important peer costs more.
 
-*Proportional*, while the model fits poorly: x_j = gain * e within [step_min, step_max], the same part of each.
+*Proportional*, while the model fits poorly: x_j = gain * e within [step_min, step_max], the same for each.
 
 In steady state e < 0 and nothing is cut. Into load the step grows with the error up to step_max, so that a
 deep violation is answered boldly and a slight one gently. Out of load `give_back` returns a little at a time.

@@ -55,11 +55,9 @@ class Rates:
             return change
 
         usage = delta("usage_seconds") / elapsed
-        throttled_seconds = np.nan_to_num(delta("throttled_seconds"))
+        held_back = np.nan_to_num(delta("throttled_seconds")) / elapsed
         columns["cpu_usage_cores"][:-1] = usage
-        columns["cpu_demand_cores"][:-1] = np.minimum(
-            usage + throttled_seconds / elapsed, float(sample.node.cpus)
-        )
+        columns["cpu_demand_cores"][:-1] = np.minimum(usage + held_back, sample.node.cpus)
         periods, throttled = delta("periods"), delta("throttled_periods")
         with np.errstate(divide="ignore", invalid="ignore"):
             columns["cpu_throttled_ratio"][:-1] = np.where(periods > 0, throttled / periods, periods)

@@ -1,0 +1,204 @@
+"""Who is hurt: trigger rules over the window, and the registry for rules that users plug in.
+
+A rule fires when the *low* percentile of its window is above the threshold: nearly all of the window was
+bad, so that one spike never moves a limit. It is clear when the matching *high* percentile of the hold time
+is below the clear threshold: nearly all of it was good. In between it is neither. A metric that is stale or
+has too few samples fires nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Protocol
+
+import numpy as np
+
+from controller.config import Config, ConfigError, RuleConfig
+from models.container import BoolArray, FloatArray
+from models.observation import Observation
+from models.rates import NODE
+
+ENTRY_POINT_GROUP = "quotapilot.rules"
+FAILURES_BEFORE_CUT_OFF = 3
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleResult:
+    """What a rule says of every row (all containers, then the node).
+
+    `fired`: pressured. `unclear`: not well yet, or not for long enough. `signal` is the present value of what
+    it watches, `target` the value it should be under; both NaN where the rule has nothing to say.
+    """
+
+    fired: BoolArray
+    unclear: BoolArray
+    signal: FloatArray
+    target: FloatArray
+
+
+class Rule(Protocol):
+    """A rule. One of your own is built as `YourRule(name, RuleConfig)` and must not touch files or clocks."""
+
+    name: str
+    metric: str
+
+    def evaluate(self, seen: Observation) -> RuleResult:
+        """Judge all rows at once; it sees the last minute in `seen.history`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The worst rule that fires for a container, and the numbers it fired on."""
+
+    rule: str
+    metric: str
+    signal: float
+    target: float
+
+    @property
+    def error(self) -> float:
+        """ln(signal / target): 0 at the target, 0.7 at twice it."""
+        return float(np.log(max(self.signal, 1e-9) / max(self.target, 1e-9)))
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What all rules together say: the worst that fires per container, and who is not well yet."""
+
+    fired: Mapping[str, Finding]
+    unclear: frozenset[str]
+
+
+class ThresholdRule:
+    """The built-in rule: a metric's percentile against a threshold, absolute or relative."""
+
+    BASELINE_PERCENTILE = 50.0
+
+    def __init__(self, name: str, config: RuleConfig, baseline_seconds: float = 60.0) -> None:
+        self.name = name
+        self.metric: str = config.metric
+        self._config = config
+        self._baseline_seconds = baseline_seconds
+        self._baseline: dict[str, float] = {}
+
+    def evaluate(self, seen: Observation) -> RuleResult:
+        """See the module's comment."""
+        config = self._config
+        scale = np.where(self._applies(seen), self._scale(seen), np.nan)
+        threshold = np.maximum(config.threshold * scale, config.minimum)
+        clear_threshold = np.maximum(config.clear_threshold * scale, config.minimum)
+        low = seen.percentile(config.metric, config.percentile, config.window)
+        recent = seen.recent(config.metric)
+        high = recent
+        if config.hold > 0:
+            high = seen.percentile(config.metric, 100 - config.percentile, config.hold)
+            high = np.where(np.isnan(high), recent, high)
+        with np.errstate(invalid="ignore"):
+            fired = (low > threshold) & (recent > threshold)
+            unclear = fired | (high >= clear_threshold)
+        self._learn_baseline(seen, fired | unclear)
+        return RuleResult(fired, unclear, recent, threshold)
+
+    def _applies(self, seen: Observation) -> BoolArray:
+        tiers = self._config.tiers
+        rows = np.fromiter((c.tier in tiers for c in seen.containers), bool, len(seen.containers))
+        applies = np.append(rows, self._config.metric == "node_cpu_ratio")
+        if (other := self._config.unless_metric) is not None:
+            applies &= np.isnan(seen.percentile(other, 50, self._config.window))
+        return applies
+
+    def _scale(self, seen: Observation) -> FloatArray:
+        if self._config.of == "slo":
+            slos = (c.slo.latency_seconds if c.slo else np.nan for c in seen.containers)
+            return np.append(np.fromiter(slos, float, len(seen.containers)), np.nan)
+        if self._config.of == "baseline":
+            return np.array([self._baseline.get(name, np.nan) for name in seen.history.ids])
+        return np.ones(len(seen.history.ids))
+
+    def _learn_baseline(self, seen: Observation, sick: BoolArray) -> None:
+        if self._config.of != "baseline":
+            return
+        level = seen.percentile(self.metric, self.BASELINE_PERCENTILE, self._baseline_seconds)
+        known = {
+            name: float(value)
+            for name, value, bad in zip(seen.history.ids, level, sick, strict=True)
+            if not bad and not np.isnan(value)
+        }
+        here = set(seen.history.ids)
+        self._baseline = {n: v for n, v in self._baseline.items() if n in here} | known
+
+
+class RuleBook:
+    """All enabled rules. One that raises again and again is cut off; the others go on."""
+
+    def __init__(self, rules: list[Rule]) -> None:
+        self._rules = rules
+        self._failures: dict[str, int] = {}
+
+    @classmethod
+    def of(cls, config: Config) -> RuleBook:
+        """The rules of a configuration. Raises ConfigError for one that can't be loaded."""
+        return cls([_build(name, rule, config) for name, rule in config.rules.items() if rule.enabled])
+
+    @property
+    def cut_off(self) -> tuple[str, ...]:
+        """The names of rules that raised too often."""
+        return tuple(name for name, count in self._failures.items() if count >= FAILURES_BEFORE_CUT_OFF)
+
+    def evaluate(self, seen: Observation) -> Findings:
+        """Ask every rule; per container the one with the largest error speaks."""
+        fired: dict[str, Finding] = {}
+        unclear: set[str] = set()
+        names = seen.history.ids
+        for rule in self._rules:
+            if self._failures.get(rule.name, 0) >= FAILURES_BEFORE_CUT_OFF:
+                continue
+            try:
+                result = rule.evaluate(seen)
+                rows = np.flatnonzero(result.fired)
+                found = [
+                    Finding(rule.name, rule.metric, float(result.signal[n]), float(result.target[n]))
+                    for n in rows
+                ]
+                not_well = {names[n] for n in np.flatnonzero(result.unclear)}
+            except Exception:
+                self._failures[rule.name] = self._failures.get(rule.name, 0) + 1
+                log.exception("rule %s failed (%d times)", rule.name, self._failures[rule.name])
+                continue
+            unclear |= not_well
+            for n, finding in zip(rows, found, strict=True):
+                name = names[n]
+                if name not in fired or finding.error > fired[name].error:
+                    fired[name] = finding
+        return Findings(fired, frozenset(unclear))
+
+
+def _build(name: str, config: RuleConfig, whole: Config) -> Rule:
+    if config.use is None:
+        return ThresholdRule(name, config, whole.forecast.slow_window)
+    try:
+        return _load(config.use)(name, config)
+    except Exception as error:
+        raise ConfigError(f"rules.{name}.use: {config.use}: {error}") from error
+
+
+def _load(reference: str) -> Callable[[str, RuleConfig], Rule]:
+    if ":" not in reference:
+        for point in entry_points(group=ENTRY_POINT_GROUP, name=reference):
+            loaded: Callable[[str, RuleConfig], Rule] = point.load()
+            return loaded
+        raise LookupError(f"no entry point of that name in group {ENTRY_POINT_GROUP}")
+    module, _, attribute = reference.partition(":")
+    found: Callable[[str, RuleConfig], Rule] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+def is_node(name: str) -> bool:
+    """Whether a victim's name is the node itself."""
+    return name == NODE
