@@ -1,0 +1,30 @@
+"""The node as a whole, by psutil."""
+
+from __future__ import annotations
+
+import psutil
+
+from models.container import NodeSample
+
+
+def host_cpus() -> int:
+    """The node's CPUs, not only those this process may run on."""
+    return psutil.cpu_count(logical=True) or 1
+
+
+def read_node(cpus: int) -> NodeSample:
+    """CPU, load and memory of the node.
+
+    Stolen time counts as busy: the hypervisor kept it, so no container here could have had it, and headroom
+    must not promise it. Guest time is within user and nice already (proc_stat(5)). Memory in use is what is
+    not available without swapping.
+    """
+    times = psutil.cpu_times()
+    memory = psutil.virtual_memory()
+    return NodeSample(
+        cpus=cpus,
+        busy_seconds=times.user + times.nice + times.system + times.irq + times.softirq + times.steal,
+        load_1m=psutil.getloadavg()[0],
+        memory_bytes=float(memory.total - memory.available),
+        memory_total_bytes=float(memory.total),
+    )
