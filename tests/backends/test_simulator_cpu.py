@@ -199,6 +199,17 @@ def test_waiting_is_none_alone_and_nearly_all_among_hogs() -> None:
     assert run(node, 5).wait_seconds == pytest.approx([5.0, 5.0])
 
 
+@pytest.mark.parametrize(("parent", "gives_way"), [("", True), ("/slice", False)])
+def test_a_waking_thread_does_not_wait_for_an_idle_sibling(parent: str, gives_way: bool) -> None:
+    node = SimulatedNode(2)
+    node.add_group("/slice")
+    node.add_container("hogs", f"{parent}/hogs", Hogs(4))
+    node.add_container("web", "/web", OnlineService(np.arange(0.001, 20, 0.05), 0.004))
+    node.set_idle(f"{parent}/hogs", True)
+    waited = run(node, 10).wait_seconds[1] / 10
+    assert (waited < 0.001) == gives_way
+
+
 def test_a_hog_that_shares_one_cpu_waits_for_the_other_ones_turns() -> None:
     node = SimulatedNode(1)
     node.add_container("a", "/a", Hogs(1))
