@@ -36,9 +36,9 @@ $(BIN)/pip:
 .PHONY: install-editable
 install-editable: | $(BIN)/pip ## Install this checkout and its tools into .venv, again
 	@echo "Installing the pinned packages into $(VENV); about a minute the first time"
-	@$(BIN)/pip install -c constraints.txt setuptools | sed -un 's/^Collecting \([^ ]*\).*/  \1/p'
+	@$(BIN)/pip install -c constraints.txt setuptools | sed -un 's|^Collecting \([A-Za-z0-9._-]*\).*|  \1|p'
 	@$(BIN)/pip install -c constraints.txt --no-build-isolation -e '.[dev]' \
-	  | sed -un 's/^Collecting \([^ ]*\).*/  \1/p'
+	  | sed -un 's|^Collecting \([A-Za-z0-9._-]*\).*|  \1|p'
 
 .PHONY: test
 test: venv ## Run the tests that need no kernel to write to (ARGS='-k journal' to choose)

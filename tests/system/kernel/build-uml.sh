@@ -60,7 +60,9 @@ if [ ! -x "$binary" ]; then
     flock 9
 fi
 if [ ! -x "$binary" ]; then
-    work=$(mktemp -d "$cache/build.XXXXXX")
+    work=$cache/build # under the lock: what is there is a build that was killed
+    rm -rf "$work"
+    mkdir "$work"
     trap 'rm -rf "$work"' EXIT
     trap 'exit 130' INT TERM
     say "building user-mode Linux $version once; about four minutes on two cores"
