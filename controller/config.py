@@ -196,6 +196,8 @@ DEFAULT_RULES: dict[str, dict[str, Any]] = {
 
 
 class DiagnosisConfig(_Section):
+    window: PositiveSeconds = 2.0
+    percentile: Percentile = 20
     throttled_ratio: Ratio = 0.1
     wait_ratio: Ratio = 0.2
     run_delay_ratio: Factor = 0.5

@@ -1,0 +1,150 @@
+"""What is remembered of each container as a victim, and of one decision round while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from controller.claims import Ledger
+from controller.config import Config
+from controller.states import Event, State, transition
+from models.control import Gains, Sensitivity
+from models.observation import Observation
+
+
+class Verdict(StrEnum):
+    """Where the diagnosis of a pressured container stands."""
+
+    DIAGNOSING = "diagnosing"
+    OWN_LIMIT = "own-limit"  # throttled by its own quota
+    PEERS = "peers"  # waits for CPU that less important peers use
+    NOT_LOCAL = "not-local"  # slow, but nothing on this node can help
+    EXHAUSTED = "exhausted"  # everything that may be done is done, and it still hurts
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The last adjustment made for a victim, kept until its effect is known."""
+
+    at_seconds: float
+    error: float
+    ratio: dict[str, float]
+
+
+@dataclass(slots=True)
+class Case:
+    """One container as a victim. `own_cores` is its own raised limit, None while it has its base.
+
+    `hurt_demand_cores` is the CPU it used when its peers began to hurt it: below a safe part of that, peers
+    may have their limits back even where the sum of all demands exceeds the node.
+    """
+
+    id: str
+    inode: int
+    sensitivity: Sensitivity
+    state: State = State.NORMAL
+    since_seconds: float = 0.0
+    verdict: Verdict | None = None
+    verdict_since_seconds: float = 0.0
+    own_cores: float | None = None
+    hurt_demand_cores: float | None = None
+    step: Step | None = None
+    gave_back_at_seconds: float = float("-inf")
+    relapses: int = 0
+    acquitted: dict[str, float] = field(default_factory=dict)
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A change of state, with what caused it and the numbers it was decided on."""
+
+    container: str
+    source: State
+    dest: State
+    trigger: str
+    reason: str
+    inputs: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The limit a container should have instead of its base, and for whom.
+
+    `victim` is the container itself where its own limit is raised. `reference_cores` is what it used before.
+    """
+
+    container: str
+    cores: float
+    victim: str
+    reason: str
+    reference_cores: float
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something a person or the cluster has to know, as long as it lasts."""
+
+    kind: str
+    container: str
+    message: str
+
+
+@dataclass(slots=True)
+class Decision:
+    """What one round came to. A container without a target goes back to its base.
+
+    `write` is False when nothing at all may be written, and `clear_history` True when the past says nothing
+    any more; both come with a frozen node.
+    """
+
+    targets: dict[str, Target] = field(default_factory=dict)
+    transitions: list[Transition] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
+    write: bool = True
+    clear_history: bool = False
+
+
+@dataclass(slots=True)
+class Round:
+    """One decision round while it runs: what is seen, what is remembered, what has been decided so far."""
+
+    seen: Observation
+    settings: Config
+    ledger: Ledger
+    decision: Decision
+
+    @property
+    def now(self) -> float:
+        """The observation's monotonic seconds."""
+        return self.seen.now_seconds
+
+    def move(self, case: Case, event: Event, trigger: str, reason: str, **inputs: Any) -> None:
+        """Let an event happen to a container, and record the transition."""
+        source, case.state = case.state, transition(case.state, event)
+        case.since_seconds = self.now
+        self.decision.transitions.append(Transition(case.id, source, case.state, trigger, reason, inputs))
+        if case.state is State.NORMAL:
+            case.verdict, case.step, case.relapses = None, None, 0
+
+    def judge(self, case: Case, verdict: Verdict) -> None:
+        """Note where the diagnosis stands, and since when."""
+        if case.verdict is not verdict:
+            case.verdict, case.verdict_since_seconds = verdict, self.now
+
+
+def gains_of(config: Config) -> Gains:
+    """The control model's gains of a configuration."""
+    control = config.control
+    return Gains(
+        gain=control.gain,
+        margin=control.margin,
+        step_min_ratio=control.step_min_ratio,
+        step_max_ratio=control.step_max_ratio,
+        prior_sensitivity=control.prior_sensitivity,
+        effort=control.effort,
+        forgetting=control.forgetting,
+        fit_samples=control.fit_samples,
+        fit_min=control.fit_min,
+    )

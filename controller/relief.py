@@ -1,0 +1,149 @@
+"""What is done for a container that is hurt: its own limit raised, or its peers cut, one small step."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from controller.cases import Alert, Case, Round, Step, Verdict, gains_of
+from controller.claims import Claim
+from controller.diagnosis import Diagnosis, ceiling_cores, diagnose
+from controller.rules import Finding
+from controller.states import Event, State
+from models.control import cut
+
+
+def relieve(case: Case, finding: Finding, round_: Round) -> None:
+    """Answer the pressure on one container. It waits while the last step settles or its queue drains."""
+    diagnosis = diagnose(case, round_)
+    inputs = {"signal": round(finding.signal, 4), "target": round(finding.target, 4), **diagnosis.numbers}
+    claims = round_.ledger.of_victim(case.id)
+    if case.state is State.NORMAL:
+        round_.move(case, Event.FIRED, finding.rule, f"{finding.metric} is above its threshold", **inputs)
+    elif case.state is State.RECOVERING:
+        _relapse(case, claims, finding, inputs, round_)
+    round_.judge(case, diagnosis.verdict)
+    _learn(case, finding, round_)
+    if case.state is State.THROTTLING_PEER and diagnosis.verdict is Verdict.NOT_LOCAL:
+        _acquit(case, claims, diagnosis, inputs, round_)
+    elif diagnosis.verdict is Verdict.OWN_LIMIT and diagnosis.headroom_cores > 0:
+        if _settled(case, finding, round_):
+            _raise_own(case, finding, diagnosis, round_)
+    elif diagnosis.verdict in (Verdict.PEERS, Verdict.OWN_LIMIT) and _settled(case, finding, round_):
+        _cut_peers(case, finding, diagnosis, inputs, round_)
+    _tell(case, diagnosis, round_)
+
+
+def _relapse(
+    case: Case, claims: list[Claim], finding: Finding, inputs: dict[str, float], round_: Round
+) -> None:
+    """Pressure is back while limits are being given back: remember the level that hurt, and wait longer."""
+    recovery = round_.settings.recovery
+    binding = [claim for claim in claims if claim.idle_since_seconds is None]
+    if not binding:
+        round_.move(case, Event.FIRED, finding.rule, "pressure of another cause", **inputs)
+        return
+    wait = min(recovery.relapse_backoff * 2**case.relapses, recovery.relapse_backoff_max)
+    case.relapses += 1
+    row = round_.seen.history.row[case.id]
+    if case.hurt_demand_cores is not None:
+        now_used = float(round_.seen.recent("cpu_usage_cores")[row])
+        case.hurt_demand_cores = min(case.hurt_demand_cores, now_used)
+    for claim in binding:
+        claim.hurt_cores = claim.target_cores
+        claim.not_before_seconds = round_.now + wait
+    reason = f"pressure is back; the next return to this level waits {wait:g} s"
+    round_.move(case, Event.RELAPSED, finding.rule, reason, **inputs)
+
+
+def _settled(case: Case, finding: Finding, round_: Round) -> bool:
+    """Whether the next step may be taken: the last one has had its time, and no queue is draining in time."""
+    control = round_.settings.control
+    if case.step is None:
+        return True
+    if round_.now - case.step.at_seconds < control.settle:
+        return False
+    row = round_.seen.history.row[case.id]
+    values = round_.seen.history.window(finding.metric, control.settle)[:, row]
+    times = round_.seen.history.times(control.settle)
+    known = np.flatnonzero(~np.isnan(values))
+    if len(known) < 2:
+        return True
+    first, last = known[0], known[-1]
+    pace = (values[first] - values[last]) / (times[last] - times[first])
+    return not (pace > 0 and (values[last] - finding.target) / pace <= control.drain)
+
+
+def _learn(case: Case, finding: Finding, round_: Round) -> None:
+    """Give the control model the last step's outcome, once it has settled."""
+    if case.step is None or not case.step.ratio:
+        return
+    if round_.now - case.step.at_seconds >= round_.settings.control.settle:
+        case.sensitivity.learn(case.step.ratio, finding.error - case.step.error)
+        case.step = Step(case.step.at_seconds, finding.error, {})
+
+
+def _cut_peers(
+    case: Case, finding: Finding, diagnosis: Diagnosis, inputs: dict[str, float], round_: Round
+) -> None:
+    seen = round_.seen
+    rows = diagnosis.peers
+    peers = [seen.containers[n] for n in rows]
+    names = [peer.id for peer in peers]
+    use = np.minimum(np.nan_to_num(seen.recent("cpu_usage_cores")[rows]), seen.limit_cores[rows])
+    cost = 1.0 + (seen.priority[rows] - seen.priority[rows].min()) / 50
+    step = cut(
+        finding.error,
+        use,
+        np.array([peer.floor_cores for peer in peers]),
+        cost,
+        case.sensitivity.of(names, use),
+        gains_of(round_.settings),
+    )
+    for name, used, target, ratio in zip(names, use, step.target_cores, step.ratio, strict=True):
+        if ratio <= 0:
+            continue
+        claim = round_.ledger.get(case.id, name)
+        if claim is None:
+            claim = Claim(case.id, name, float(target), float(used), round_.now)
+            round_.ledger.put(claim)
+        claim.target_cores = min(claim.target_cores, float(target))
+        claim.idle_since_seconds = None
+    if not step.ratio.any():
+        return
+    row = seen.history.row[case.id]
+    if case.hurt_demand_cores is None or case.state is not State.THROTTLING_PEER:
+        case.hurt_demand_cores = float(seen.recent("cpu_usage_cores")[row])
+    case.step = Step(round_.now, finding.error, dict(zip(names, step.ratio.tolist(), strict=True)))
+    if case.state is State.PRESSURED:
+        reason = f"{diagnosis.reason}; first cut ({step.method})"
+        round_.move(case, Event.CLAIMED, finding.rule, reason, **inputs)
+
+
+def _raise_own(case: Case, finding: Finding, diagnosis: Diagnosis, round_: Round) -> None:
+    """Raise the container's own limit by what the node has free, at most one step, up to its ceiling."""
+    own = round_.settings.own_limit
+    limit = float(round_.seen.limit_cores[round_.seen.history.row[case.id]])
+    step = min(own.step_ratio * limit, diagnosis.headroom_cores)
+    case.own_cores = min(max(limit, case.own_cores or 0.0) + step, ceiling_cores(case, round_))
+    case.step = Step(round_.now, finding.error, {})
+
+
+def _acquit(
+    case: Case, claims: list[Claim], diagnosis: Diagnosis, inputs: dict[str, float], round_: Round
+) -> None:
+    """Its peers are cut, it does not wait any more, and it is still slow: they were not to blame."""
+    if round_.now - min(claim.since_seconds for claim in claims) < round_.settings.control.patience:
+        return
+    for claim in claims:
+        case.acquitted[claim.peer] = round_.now + round_.settings.diagnosis.acquit_for
+        round_.ledger.release(claim)
+    reason = f"cut without effect: {diagnosis.reason}; rolled back"
+    round_.move(case, Event.ACQUITTED, "ineffective", reason, **inputs)
+
+
+def _tell(case: Case, diagnosis: Diagnosis, round_: Round) -> None:
+    lasted = round_.now - case.verdict_since_seconds
+    if diagnosis.verdict in (Verdict.NOT_LOCAL, Verdict.EXHAUSTED) and (
+        lasted >= round_.settings.diagnosis.not_local_for
+    ):
+        round_.decision.alerts.append(Alert(diagnosis.verdict.value, case.id, diagnosis.reason))
