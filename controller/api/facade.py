@@ -11,6 +11,10 @@ class UnknownContainer(KeyError):
     """There is no container of that id."""
 
 
+class Refused(Exception):
+    """What was asked can't be done in the state the agent is in; the text says why."""
+
+
 class Agent(Protocol):
     """The agent as the API sees it. Every value returned is plain JSON, times RFC 3339 UTC.
 
@@ -59,7 +63,13 @@ class Agent(Protocol):
         """Ends the operator's freeze."""
 
     def restore(self) -> dict[str, Any]:
-        """Give every limit back to its base at once. Says what was restored and what failed."""
+        """Give every limit back to its base at once. Says what was restored and what failed.
+
+        Raises Refused where there is nothing it may write (a dry run).
+        """
 
     def push_latency(self, container_id: str, samples_seconds: list[float]) -> None:
-        """Latencies of requests just finished. Raises UnknownContainer."""
+        """Latencies of requests just finished.
+
+        Raises UnknownContainer, and Refused when the container's latency comes from elsewhere.
+        """
