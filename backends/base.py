@@ -62,6 +62,12 @@ class Node(Protocol):
         writes on change only.
         """
 
+    def burst_us(self, group: str) -> int | None:
+        """What may be carried over between periods, in us; None where there is no such thing."""
+
+    def set_burst_us(self, group: str, burst_us: int) -> None:
+        """Write the burst; it may not exceed the quota. Raises Gone or Refused."""
+
     def ancestors(self, group: str) -> tuple[str, ...]:
         """The groups above it that can carry a limit, nearest first, the root left out."""
 

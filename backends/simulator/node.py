@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from backends.base import Gone
+from backends.base import Gone, Refused
 from backends.simulator.group import DEFAULT_WEIGHT, Group, GroupTree
 from backends.simulator.scheduler import Pool
 from backends.simulator.workload import TINY_SECONDS, Workload
@@ -214,6 +215,14 @@ class SimulatedNode:
         """See `Node.set_limit`."""
         self._tree.write_limit(self._tree.find(group), limit)
         self.writes.append(LimitWrite(self.clock_seconds, group, limit))
+
+    def burst_us(self, group: str) -> int | None:
+        """None: the simulated kernel has no burst."""
+        return None
+
+    def set_burst_us(self, group: str, burst_us: int) -> None:
+        """Refused, as there is no burst."""
+        raise Refused(group, "cpu.cfs_burst_us", errno.ENOENT, str(burst_us))
 
     def ancestors(self, group: str) -> tuple[str, ...]:
         """See `Node.ancestors`. Raises Gone."""
