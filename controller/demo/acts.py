@@ -1,0 +1,220 @@
+"""One act of the demo on the real kernel: a service, batch work and load in cgroups, with one controller."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from controller.demo.controllers import Controller
+from controller.demo.load import Plan, Rate
+from controller.demo.observer import GroupReader, Watch
+from controller.demo.progress import Report, Watcher
+from controller.demo.records import JsonLines, observations_of, requests_of
+from controller.demo.result import ActResult
+from controller.demo.scene import Scene
+from controller.demo.timeline import Timeline
+from models.container import Slo
+
+_READY_WITHIN_SECONDS = 30.0
+_LEAD_SECONDS = 2.0  # for the generator and the observer to start before the first request is due
+_OVERDUE_SECONDS = 10.0
+_CHECK_SECONDS = 0.05
+_PROGRESS_SECONDS = 1.0
+
+
+class ActFailed(Exception):
+    """A process of the act died or did not get ready. The message ends with the last lines it wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """The online service. Acts that are compared need the same `iterations_per_ms` (of `work.calibrate`)."""
+
+    iterations_per_ms: float
+    threads: int = 8
+    lognormal_sigma: float = 0.0
+    downstream_ms: float = 0.0
+
+
+def run_act(
+    scene: Scene,
+    timeline: Timeline,
+    controller: Controller,
+    *,
+    slo: Slo,
+    service: ServiceSettings,
+    seed: int = 1,
+    progress: Report | None = None,
+) -> ActResult:
+    """Run one act in an entered scene and return what it left. The scene is empty afterwards, come what may.
+
+    `progress` is called about once a second. Raises ActFailed, and what the controller raises.
+    """
+    with tempfile.TemporaryDirectory(prefix="quotapilot-demo-") as directory:
+        act = _Act(scene, timeline, controller, Path(directory), slo, service, seed)
+        try:
+            act.run(progress)
+        finally:
+            scene.kill()
+        return act.result()
+
+
+class _Act:
+    def __init__(
+        self,
+        scene: Scene,
+        timeline: Timeline,
+        controller: Controller,
+        directory: Path,
+        slo: Slo,
+        service: ServiceSettings,
+        seed: int,
+    ) -> None:
+        self._scene, self._timeline, self._controller = scene, timeline, controller
+        self._directory, self._slo, self._service, self._seed = directory, slo, service, seed
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._start_at = 0.0
+        self._ends_at = 0.0
+        self._restored = False
+
+    def run(self, progress: Report | None) -> None:
+        url = self._start_service()
+        if self._timeline.hogs:
+            self._start(
+                "hog", self._scene.offline, "--loops", str(self._timeline.hogs), "--work-file", self._work
+            )
+        before = self._limits()
+        try:
+            self._controller.start(self._scene, self._scene.online, self._scene.offline, url, self._slo)
+            self._start_at = time.monotonic() + _LEAD_SECONDS
+            self._start_observer()
+            self._start_load(url)
+            self._attend(progress)
+        finally:
+            with self._scene.held():
+                self._controller.stop()
+        self._restored = self._limits() == before
+
+    def result(self) -> ActResult:
+        head, *requests = JsonLines(self._file("requests")).read()
+        rows = JsonLines(self._file("observations")).read()
+        start = float(head["start_at_seconds"])
+        return ActResult(
+            controller=self._controller.name,
+            backend=self._scene.backend,
+            cpus=os.cpu_count() or 1,
+            timeline=self._timeline,
+            seed=self._seed,
+            requests=requests_of(requests, self._ends_at),
+            observations=observations_of(rows, self._groups, start),
+            states=tuple((at - start, state) for at, state in self._controller.states()),
+            restored=self._restored,
+        )
+
+    @property
+    def _groups(self) -> Mapping[str, str]:
+        scene = self._scene
+        return {"online": scene.online, "offline": scene.offline, "load": scene.load, "agent": scene.agent}
+
+    @property
+    def _work(self) -> str:
+        return str(self._file("work"))
+
+    def _start_service(self) -> str:
+        port_file = self._file("port")
+        settings = self._service
+        self._start(
+            "service",
+            self._scene.online,
+            *("--port-file", str(port_file)),
+            *("--cpu-ms", str(self._timeline.cpu_ms)),
+            *("--threads", str(settings.threads)),
+            *("--lognormal-sigma", str(settings.lognormal_sigma)),
+            *("--downstream-ms", str(settings.downstream_ms)),
+            *("--seed", str(self._seed)),
+            *("--iterations-per-ms", str(settings.iterations_per_ms)),
+        )
+        deadline = time.monotonic() + _READY_WITHIN_SECONDS
+        while not port_file.exists():
+            self._check_alive()
+            if time.monotonic() > deadline:
+                raise ActFailed(
+                    f"service: not ready within {_READY_WITHIN_SECONDS:g} s{self._last_words('service')}"
+                )
+            time.sleep(_CHECK_SECONDS)
+        return f"http://127.0.0.1:{json.loads(port_file.read_text())['port']}"
+
+    def _start_observer(self) -> None:
+        config = self._file("watch")
+        Watch(self._groups, self._work, str(self._file("observations"))).write(config)
+        self._start("observer", self._scene.load, str(config))
+
+    def _start_load(self, url: str) -> None:
+        plan = Plan(
+            url=url + "/work",
+            out=str(self._file("requests")),
+            seed=self._seed,
+            phases=tuple(Rate(phase.seconds, phase.rate_per_second) for phase in self._timeline.phases),
+            start_at_seconds=self._start_at,
+        )
+        self._ends_at = plan.ends_at_seconds
+        config = self._file("plan")
+        plan.write(config)
+        self._start("load", self._scene.load, str(config))
+
+    def _attend(self, progress: Report | None) -> None:
+        """Until the generator has ended by itself."""
+        watcher = Watcher(
+            self._controller.name,
+            self._timeline,
+            self._start_at,
+            self._file("requests"),
+            self._file("observations"),
+        )
+        load = self._processes["load"]
+        next_look = self._start_at
+        while load.poll() is None:
+            self._check_alive()
+            now = time.monotonic()
+            if now > self._start_at + self._ends_at + _OVERDUE_SECONDS:
+                raise ActFailed(f"load: did not end in time{self._last_words('load')}")
+            if progress is not None and now >= next_look:
+                progress(watcher.look(now))
+                next_look += _PROGRESS_SECONDS
+            time.sleep(_CHECK_SECONDS)
+        if load.returncode != 0:
+            raise ActFailed(f"load: ended with {load.returncode}{self._last_words('load')}")
+
+    def _limits(self) -> list[tuple[float | None, ...]]:
+        """What a controller may have changed, as the kernel holds it now."""
+        found: list[tuple[float | None, ...]] = []
+        for group in (self._scene.online, self._scene.offline):
+            with closing(GroupReader(self._scene.layout, group)) as reader:
+                row = reader.read()
+            found.append((row["limit_cores"], row["weight"], row["idle"]))
+        return found
+
+    def _start(self, name: str, group: str, *arguments: str) -> None:
+        with open(self._file(f"{name}.log"), "wb") as log:
+            self._processes[name] = self._scene.start_module(
+                group, f"controller.demo.{name}", *arguments, output=log
+            )
+
+    def _check_alive(self) -> None:
+        for name, process in self._processes.items():
+            if name != "load" and process.poll() is not None:
+                raise ActFailed(f"{name}: ended with {process.returncode}{self._last_words(name)}")
+
+    def _last_words(self, name: str) -> str:
+        lines = self._file(f"{name}.log").read_text(errors="replace").splitlines()[-5:]
+        return "".join(f"\n  {line}" for line in lines)
+
+    def _file(self, name: str) -> Path:
+        return self._directory / name
