@@ -21,11 +21,11 @@ from models.container import Container, CpuLimit, Sample
 
 
 class CgroupNode:
-    """A node with cgroup v1, hybrid or v2. For one thread; see `backends.base.Node` for what is not said here.
+    """A node with cgroup v1, hybrid or v2. For one thread; `backends.base.Node` says what is not said here.
 
     Each watched group and each of its ancestors is open once, however many containers share it, and is read
-    once per `collect`, parents first. A watched group that has vanished stays Gone for `limit` and `set_limit`
-    until it is watched anew, even if its path has a new owner by then.
+    once per `collect`, parents first. A watched group that has vanished stays Gone for `limit` and
+    `set_limit` until `watch` is called again, even if its path has a new owner by then.
     """
 
     def __init__(self, layout: Layout, interface: Interface, files: Files, proc: str) -> None:

@@ -14,7 +14,10 @@ _PIDS_TRIED = 5  # a process may exit between the two reads; its neighbours tell
 
 
 class PressureReader:
-    """`some` total of one container. `find` names its cpu.pressure; asked about once a second while there is none."""
+    """`some` total of one container.
+
+    `find` looks for its cpu.pressure; it is asked about once a second while there is none.
+    """
 
     __slots__ = ("_file", "_find", "_last_us", "_retry_at", "_sum_us")
 
@@ -56,11 +59,12 @@ class PressureReader:
 
 
 def find_pressure(files: Files, layout: Layout, proc: str, group: str) -> str | None:
-    """On a hybrid host: the cpu.pressure in the v2 tree of the processes in a v1 group. None when there is none.
+    """On a hybrid host: the cpu.pressure, in the v2 tree, of the processes of a v1 group; None without one.
 
-    The v2 group must be the container's own: the root, or one shared with processes of other v1 groups (a login
-    session, the agent's service) would blame the container for others' waiting. A runtime may use another path
-    there, so the processes are asked; where they cannot be seen, the same path counts if anything lives in it.
+    The v2 group must be the container's own: the root, or one shared with processes of other v1 groups (a
+    login session, the agent's service), would count others' waiting as the container's. A runtime may use
+    another path there, so the processes are asked; where they cannot be seen, the same path counts if
+    anything lives in it.
     """
     if layout.unified is None:
         return None

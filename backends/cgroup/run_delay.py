@@ -10,8 +10,8 @@ from backends.cgroup.files import Files, read_path
 class RunDelayReader:
     """Run delay of one group's own threads, summed as they come and go. Needs the host's process ids.
 
-    Threads of groups below are left out. A thread seen for the first time counts only when it could have waited
-    as long since the last look: it was born since, or has moved here with next to no past.
+    Threads of groups below are left out. A thread seen for the first time counts only when it could have
+    waited as long since the last look: it was born since, or has moved here with next to no past.
     """
 
     __slots__ = ("_at", "_delays_ns", "_files", "_proc", "_sum_ns", "_threads_path")

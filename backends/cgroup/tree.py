@@ -36,9 +36,10 @@ class Tree:
         return "/" + "/".join(part for part in path.split("/") if part)
 
     def groups(self, pattern: str) -> list[str]:
-        """The groups that a glob over group paths matches ("/kubepods/*/pod*/*"; ** for any depth), sorted."""
-        inside = self.relative(pattern).lstrip("/") + "/"  # a trailing slash matches directories only
-        found = glob.iglob(inside, root_dir=self._top, recursive=True)
+        """The groups that a glob over group paths matches, sorted: "/kubepods/*/pod*/*", ** for any depth."""
+        inside = self.relative(pattern).strip("/") + "/"  # a trailing slash matches directories only
+        # Not Path.glob, which raises when a directory vanishes under it.
+        found = glob.iglob(inside, root_dir=self._top, recursive=True)  # noqa: PTH207
         return sorted({"/" + match.rstrip("/") for match in found if match.strip("/")})
 
     def children(self, group: str) -> list[str]:

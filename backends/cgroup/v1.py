@@ -1,4 +1,4 @@
-"""cgroup v1: one hierarchy per controller, mounted apart or together (Documentation/admin-guide/cgroup-v1)."""
+"""cgroup v1: a hierarchy per controller, mounted apart or together (Documentation/admin-guide/cgroup-v1)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class V1CpuGroup(CpuGroup):
         if text is None:
             self.cores = math.inf
         elif text != self._limit_text or now_seconds >= self._period_due:
-            # The period hardly ever changes, so it is read along with a changed quota, else only now and then.
+            # The period hardly ever changes: it is read with a changed quota, else only now and then.
             self.cores = self._parse_limit(text).cores
             self._limit_text = text
             self._period_due = now_seconds + PERIOD_REFRESH_SECONDS
