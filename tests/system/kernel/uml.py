@@ -84,6 +84,9 @@ def run_in_uml(
         # User-mode Linux is many host processes. In a PID namespace of their own they all die with the
         # first one, which dies with unshare, which dies with this process: none is ever left behind.
         command = [
+            # The guest's clock goes on while the host runs something else, and the guest then charges its
+            # tasks, and their quotas, for time that they did not get. So nothing goes before it.
+            *("chrt", "--rr", "1"),
             *("setpriv", "--pdeathsig", "KILL"),
             *("unshare", "--pid", "--fork", "--kill-child", "--mount-proc"),
             *(str(binary), f"mem={memory_mib}M", "rootfstype=hostfs", "rootflags=/", "ro", f"init={init}"),
