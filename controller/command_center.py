@@ -49,6 +49,13 @@ class CommandCenter:
         round_.decision.targets = settle(self.cases.values(), round_)
         return round_.decision
 
+    def forget_claims(self) -> None:
+        """All limits have been given back by hand: nobody holds anything any more."""
+        for claim in self.ledger:
+            self.ledger.release(claim)
+        for case in self.cases.values():
+            case.own_cores, case.step = None, None
+
     def _calm(self, case: Case, round_: Round) -> None:
         """Its rules have been clear for the hold time: leave the pressure behind, and give back."""
         lasted = round_.now - case.since_seconds

@@ -111,10 +111,10 @@ class Executor:
         """Containers whose limit is not at its base, with the cores written."""
         return {name: grip.written.cores for name, grip in self._grips.items() if grip.written is not None}
 
-    def base_cores(self, container: str) -> float | None:
-        """The base of a container that has been written or looked at; None otherwise."""
+    def held_base_cores(self, container: str) -> float | None:
+        """The base of a container whose limit is not at it; None for any other."""
         grip = self._grips.get(container)
-        return None if grip is None else grip.base.cores
+        return None if grip is None or grip.written is None else grip.base.cores
 
     def keep_up(self, containers: Sequence[Container], now_seconds: float) -> list[Revision]:
         """Let go of groups that are gone or are others now; notice values that others wrote to held ones."""

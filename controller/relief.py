@@ -132,7 +132,8 @@ def _acquit(
     case: Case, claims: list[Claim], diagnosis: Diagnosis, inputs: dict[str, float], round_: Round
 ) -> None:
     """Its peers are cut, it does not wait any more, and it is still slow: they were not to blame."""
-    if round_.now - min(claim.since_seconds for claim in claims) < round_.settings.control.patience:
+    first = min((claim.since_seconds for claim in claims), default=round_.now)
+    if claims and round_.now - first < round_.settings.control.patience:
         return
     for claim in claims:
         case.acquitted[claim.peer] = round_.now + round_.settings.diagnosis.acquit_for

@@ -1,0 +1,111 @@
+"""The real engine on the simulated node: the closed loop in fast time, for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from backends.latency.push import PushedLatency
+from backends.simulator import SimulatedDiscovery, SimulatedNode
+from controller.config import Config, parse
+from controller.engine import Engine
+from controller.feed import Feed, Record
+from models.container import Container, Slo
+
+WALL_START = 1_700_000_000.0
+
+
+class SimulatedLatencies:
+    """Latencies as an application would push them: of the requests that have just finished."""
+
+    def __init__(self, node: SimulatedNode) -> None:
+        self._node = node
+        self._pushed = PushedLatency()
+        self.finished: dict[str, list[tuple[float, float]]] = {}
+        self.muted: set[str] = set()
+
+    def watch(self, containers: Sequence[Container]) -> None:
+        for container in containers:
+            self.finished.setdefault(container.id, [])
+
+    def pump(self, now_seconds: float) -> None:
+        """Take over what finished since the last call."""
+        for name, done in self.finished.items():
+            try:
+                new = self._node.finished(name)
+            except KeyError:
+                continue
+            done += new
+            if new and name not in self.muted:
+                self._pushed.push(name, [latency for _, latency in new], now_seconds)
+
+    def quantile_seconds(self, container_id: str, slo: Slo, now_seconds: float) -> float:
+        return self._pushed.quantile_seconds(container_id, slo, now_seconds)
+
+    def source_states(self) -> Mapping[str, tuple[str, str]]:
+        return {}
+
+
+@dataclass
+class FakeHealth:
+    """A node that is as well as the test says."""
+
+    reasons: tuple[str, ...] = ()
+    failures: int = 0
+
+    def check(self, now_seconds: float, wall_seconds: float, collection_failed: bool) -> tuple[str, ...]:
+        self.failures += collection_failed
+        return self.reasons
+
+
+@dataclass
+class Loop:
+    """An engine over a simulated node, and what came of it."""
+
+    node: SimulatedNode
+    policies: dict[str, dict[str, Any]]
+    config: Config = field(default_factory=lambda: parse("", "test"))
+
+    def __post_init__(self) -> None:
+        self.latencies = SimulatedLatencies(self.node)
+        self.health = FakeHealth()
+        self.feed = Feed(size=100_000)
+        discovery = SimulatedDiscovery(
+            self.node, lambda name, group, inode: Container(name, group, inode, **self.policies.get(name, {}))
+        )
+        self.engine = Engine(self.config, self.node, discovery, self.latencies, self.health, self.feed)
+
+    def run(self, until_seconds: float, each_tick: Callable[[float], None] | None = None) -> Loop:
+        """Tick on to a moment of the simulated clock."""
+        while self.node.clock_seconds < until_seconds - 1e-9:
+            now = round(self.node.clock_seconds + self.config.tick, 6)
+            self.node.advance(now)
+            self.latencies.pump(now)
+            self.engine.tick(now, WALL_START + now)
+            if each_tick is not None:
+                each_tick(now)
+        return self
+
+    def p95(self, name: str, start: float, end: float) -> float:
+        """The 95th percentile of latencies of requests that arrived within a span."""
+        done = self.latencies.finished[name]
+        values = [latency for finish, latency in done if start <= finish - latency < end]
+        return float(np.percentile(values, 95)) if values else float("nan")
+
+    def states(self, name: str) -> list[str]:
+        """The states the container went through, in order."""
+        return [record.data["to"] for record in reversed(self.records("transition", name))]
+
+    def records(self, kind: Any, name: str | None = None) -> list[Record]:
+        return self.feed.newest(kind, container=name, limit=100_000)
+
+    def alerts(self) -> set[tuple[str, str]]:
+        """(kind, container) of the alerts that are on."""
+        return {(alert["kind"], alert["container"]) for alert in self.engine.alerts.active()}
+
+
+ONLINE: dict[str, Any] = {"tier": "online", "priority": 100, "slo": Slo(0.25)}
+OFFLINE: dict[str, Any] = {"tier": "offline", "priority": 0, "floor_cores": 0.1}
