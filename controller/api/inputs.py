@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from controller.api.problems import Problem
 
 BODY_SECONDS = 10.0
 _MAX_DEPTH = 32
-_DIGITS = re.compile(r"[0-9]{1,18}")
+_MAX_DIGITS = 18
+_DIGITS = re.compile(rf"[0-9]{{1,{_MAX_DIGITS}}}")
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -106,7 +108,7 @@ async def _content(request: web.Request) -> bytes:
 
 def _json(content: bytes) -> Any:
     try:
-        value = json.loads(content, parse_constant=_no_constant)
+        value = json.loads(content, parse_constant=_no_constant, parse_float=_float, parse_int=_int)
         # A lone surrogate can be escaped in JSON, but neither logged nor stored.
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
@@ -120,6 +122,20 @@ def _json(content: bytes) -> Any:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is too large a number")
+    return value
+
+
+def _int(text: str) -> int:
+    # Beyond that it fits neither a float nor a database, and whoever takes it on would trip.
+    if len(text) > _MAX_DIGITS:
+        raise ValueError(f"a whole number has more than {_MAX_DIGITS} digits")
+    return int(text)
 
 
 def _deeper_than(levels: int, value: Any) -> bool:

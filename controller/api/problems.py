@@ -49,7 +49,7 @@ class Problem(Exception):
         if self.errors:
             document["errors"] = self.errors
         return web.Response(
-            status=self.status, text=dumps(document), content_type=MEDIA_TYPE, headers=self.headers
+            status=self.status, body=dumps(document).encode(), content_type=MEDIA_TYPE, headers=self.headers
         )
 
 

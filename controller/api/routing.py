@@ -87,6 +87,6 @@ def _endpoint(route: Route) -> Handler:
             return web.Response(status=204)
         if isinstance(answer, web.StreamResponse):
             return answer
-        return web.Response(text=dumps(answer), content_type=route.media_type)
+        return web.Response(body=dumps(answer).encode(), content_type=route.media_type)
 
     return endpoint

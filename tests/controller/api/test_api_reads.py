@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from aiohttp.test_utils import TestClient
 from api_fake import IDS, FakeAgent
+from yarl import URL
 
 
 async def test_index_names_the_api(client: TestClient) -> None:
@@ -88,8 +89,6 @@ async def test_containers_by_state_and_tier(client: TestClient, agent: FakeAgent
     ],
 )
 async def test_ids_may_have_slashes(client: TestClient, path, expected) -> None:
-    from yarl import URL
-
     response = await client.get(URL(f"/api/v1/containers/{path}", encoded=True))
     assert response.status == 200
     assert (await response.json()).items() >= expected.items()
@@ -97,8 +96,6 @@ async def test_ids_may_have_slashes(client: TestClient, path, expected) -> None:
 
 @pytest.mark.parametrize("path", ["nobody", "nobody/profile", "a/b/c", "%2F", "%00", "..%2F..%2Fetc", "%0A"])
 async def test_unknown_container(client: TestClient, problem, path) -> None:
-    from yarl import URL
-
     await problem(await client.get(URL(f"/api/v1/containers/{path}", encoded=True)), 404)
 
 

@@ -48,6 +48,15 @@ async def test_a_refused_configuration_has_a_line_per_problem(
     assert agent.settings is before
 
 
+@pytest.mark.parametrize("number", ["1e999", "1" * 400, "-" + "9" * 19, "NaN"])
+async def test_a_number_beyond_all_use_is_no_configuration(
+    client: TestClient, bearer, problem, number
+) -> None:
+    for patch in (f'{{"executor": {{"dead_band_cores": {number}}}}}', f'{{"node_name": {number}}}'):
+        headers = {**bearer, "Content-Type": "application/json"}
+        await problem(await client.patch("/api/v1/config", data=patch, headers=headers), 400)
+
+
 async def test_freeze_and_thaw(client: TestClient, agent: FakeAgent, bearer) -> None:
     response = await client.post("/api/v1/freeze", json={"reason": "kernel update"}, headers=bearer)
     assert response.status == 200
