@@ -26,6 +26,10 @@ class JournalError(Exception):
     """The journal can't be used; the text says why and what to do."""
 
 
+class JournalInUse(JournalError):
+    """Another agent holds the journal: it is running."""
+
+
 @dataclass(frozen=True, slots=True)
 class Intent:
     """One write that is about to be made. `base` and `base_burst_us` are what to go back to in the end."""
@@ -69,7 +73,7 @@ class Journal:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._lock)
-            raise JournalError(
+            raise JournalInUse(
                 f"journal.run_dir {directory}: another quotapilot runs on this node; stop it first"
             ) from error
         try:

@@ -1,0 +1,283 @@
+"""The service: builds the parts from a configuration, runs the loop, gives everything back at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import signal
+import time
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from backends.health import NodeHealth
+from backends.latency.push import PushedLatency
+from backends.latency.scraper import Scraper
+from backends.latency.sources import Latency
+from controller import view
+from controller.api.facade import Refused, UnknownContainer
+from controller.api.server import serve
+from controller.archive import Archive
+from controller.build import discovery_of, health_of, node_name, node_of
+from controller.cases import Alert
+from controller.config import FIXED_SECTIONS, Config, ConfigError, dump, load, merge
+from controller.engine import Engine
+from controller.feed import Feed, Record
+from controller.journal import Journal
+from controller.metrics import Counters, Exporter
+from controller.restore import restore_journal
+
+LIVENESS_SECONDS = 10.0
+RELOAD_LOOK_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class StartError(Exception):
+    """The agent can't start here; the text says why and what to do."""
+
+
+class Agent:
+    """One agent on one node. Implements `controller.api.facade.Agent`."""
+
+    def __init__(self, config: Config, path: Path | None = None, dry_run: bool = False) -> None:
+        """Opens the tree and the journal, and gives back what an earlier agent left behind.
+
+        `path`: the file the configuration came from, watched for changes. `dry_run`: whatever it says.
+        Raises StartError, LayoutError, JournalError or ConfigError.
+        """
+        self._path, self._stamp, self._forced_dry_run = path, _stamp(path), dry_run
+        config = self._with_dry_run(config)
+        self._node = node_of(config)
+        self._journal: Journal | None = None
+        if not config.dry_run:
+            if (problem := self._node.write_problem()) is not None:
+                raise StartError(f"{problem}; run as root, or with --dry-run to decide and report only")
+            self._journal = Journal(Path(config.journal.run_dir))
+            restored, failed = restore_journal(self._node, self._journal)
+            for group in restored:
+                log.warning("an earlier agent left a limit on %s: given back", group)
+            for problem in failed:
+                log.error("a limit that an earlier agent left can't be given back: %s", problem)
+        self._archive = Archive(
+            Path(config.journal.data_dir), config.journal.retention, config.journal.max_rows
+        )
+        self.feed = Feed()
+        self.feed.preload(self._archive.newest(self.feed.size))
+        self.feed.on_record += [self._archive.put, self._count]
+        self._pushed = PushedLatency()
+        self._latency = Latency(self._pushed, Scraper())
+        self._discovery = discovery_of(config, self._node)
+        self._engine = Engine(
+            config,
+            self._node,
+            self._discovery,
+            self._latency,
+            NodeHealth(health_of(config)),
+            self.feed,
+            self._journal,
+        )
+        self._counters = Counters()
+        self._exporter = Exporter(self._engine, self._counters)
+        self._lag_seconds = math.inf
+        self._ticked_at_seconds = -math.inf
+        self._stop = asyncio.Event()
+        self._reload = False
+        self._bad_config = ""
+
+    async def run(self) -> None:
+        """Serve and tick until a signal; then give everything back. Raises ApiError at the start."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._ask_reload)
+        async with AsyncExitStack() as stack:
+            stack.callback(self._close)
+            stack.push_async_callback(self._latency.close)
+            if self._engine.config.api.enabled:
+                address = await stack.enter_async_context(serve(self, self._engine.config.api))
+                log.info("the API answers at %s", address.url)
+            log.info("%s on %s, %s", self._node.name, node_name(self._engine.config), view.mode(self._engine))
+            await self._tick_until_stopped()
+
+    async def _tick_until_stopped(self) -> None:
+        due = time.monotonic()
+        looked = due
+        while not self._stop.is_set():
+            await self._wait_until(due)
+            if self._stop.is_set():
+                return
+            now = time.monotonic()
+            tick = self._engine.config.tick
+            self._lag_seconds = max(0.0, now - due)
+            self._counters.ticks += 1
+            self._counters.late_ticks += self._lag_seconds > tick / 2
+            if self._reload or now - looked >= RELOAD_LOOK_SECONDS:
+                looked = now
+                self._reload_if_changed()
+            self._engine.extra_alerts = self._own_alerts()
+            self._engine.tick(now, time.time())
+            self._ticked_at_seconds = now
+            self._counters.busy_seconds += time.monotonic() - now
+            self.feed.append("tick", self._engine.wall_seconds, {"lag_seconds": round(self._lag_seconds, 4)})
+            due = max(due + tick, now)  # a late tick is not made up for by two at once
+
+    async def _wait_until(self, due: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), max(0.0, due - time.monotonic()))
+
+    def _close(self) -> None:
+        """Give back and put away; what fails is said, and never keeps the rest from happening."""
+        if not self._engine.config.dry_run and self._engine.config.freeze.on_exit == "restore":
+            for revision in self._engine.restore_all("the agent stops", time.monotonic(), time.time()):
+                if revision.result != "restored":
+                    log.error("%s is not given back: %s %s", revision.group, revision.result, revision.detail)
+        self._archive.close()
+        if self._journal is not None:
+            self._journal.close()
+        self._node.close()
+
+    def _ask_reload(self) -> None:
+        self._reload = True
+
+    def _reload_if_changed(self) -> None:
+        asked, self._reload = self._reload, False
+        stamp = _stamp(self._path)
+        if self._path is None or (stamp == self._stamp and not asked):
+            return
+        self._stamp = stamp
+        try:
+            self._take_over(self._with_dry_run(load(self._path)))
+        except ConfigError as error:
+            self._counters.reloads["refused"] = self._counters.reloads.get("refused", 0) + 1
+            self._bad_config = str(error)
+            log.error("the changed configuration is refused, the old one stays in force: %s", error)
+        else:
+            self._counters.reloads["ok"] = self._counters.reloads.get("ok", 0) + 1
+            self._bad_config = ""
+            log.info("configuration taken over from %s", self._path)
+
+    def _take_over(self, config: Config) -> None:
+        before = self._engine.config
+        for section in FIXED_SECTIONS:
+            if getattr(config, section) != getattr(before, section):
+                raise ConfigError(f"{section}: can't be changed while running; restart the agent")
+        if not config.dry_run and self._journal is None:
+            raise ConfigError("dry_run: was set at the start; restart the agent to let it write")
+        discovery = self._discovery
+        if config.discovery != before.discovery or config.tiers != before.tiers:
+            discovery = discovery_of(config, self._node)
+        self._engine.reconfigure(config)
+        self._discovery = self._engine.discovery = discovery
+
+    def _with_dry_run(self, config: Config) -> Config:
+        return config.model_copy(update={"dry_run": True}) if self._forced_dry_run else config
+
+    def _own_alerts(self) -> list[Alert]:
+        alerts = [
+            Alert("source-down", "", f"discovery {name} failed, its last list stands: {problem}")
+            for name, problem in self._discovery.problems.items()
+        ]
+        if self._archive.problem:
+            alerts.append(Alert("journal", "history", self._archive.problem))
+        return alerts
+
+    def _count(self, record: Record) -> None:
+        counters, data = self._counters, record.data
+        if record.kind == "transition":
+            move = (data["from"], data["to"])
+            counters.transitions[move] = counters.transitions.get(move, 0) + 1
+        elif record.kind == "revision":
+            old = math.inf if data["old_cores"] is None else data["old_cores"]
+            new = math.inf if data["new_cores"] is None else data["new_cores"]
+            direction = "restore" if data["result"] == "restored" else "raise" if new > old else "lower"
+            write = (direction, data["result"])
+            counters.writes[write] = counters.writes.get(write, 0) + 1
+
+    # What the API asks for (controller.api.facade.Agent).
+
+    def node(self) -> dict[str, Any]:
+        """See the facade."""
+        shown = view.node(self._engine) | {"name": node_name(self._engine.config)}
+        return shown | {"loop_lag_seconds": self._plain_lag(), "config_problem": self._bad_config or None}
+
+    def containers(self) -> list[dict[str, Any]]:
+        """See the facade."""
+        return view.containers(self._engine)
+
+    def container(self, container_id: str) -> dict[str, Any]:
+        """See the facade."""
+        return view.container(self._engine, container_id)
+
+    def profile(self, container_id: str) -> dict[str, Any]:
+        """See the facade."""
+        return view.container_profile(self._engine, container_id)
+
+    def active_alerts(self) -> list[dict[str, Any]]:
+        """See the facade."""
+        return self._engine.alerts.active()
+
+    def loop_lag_seconds(self) -> float:
+        """See the facade."""
+        overdue = time.monotonic() - self._ticked_at_seconds - self._engine.config.tick
+        return max(self._lag_seconds, overdue)
+
+    def ready(self) -> bool:
+        """See the facade."""
+        return self._engine.seen is not None
+
+    def live(self) -> bool:
+        """See the facade."""
+        return self._counters.ticks == 0 or self.loop_lag_seconds() < LIVENESS_SECONDS
+
+    def metrics(self) -> bytes:
+        """See the facade."""
+        return self._exporter.text()
+
+    def config(self) -> dict[str, Any]:
+        """See the facade."""
+        return dump(self._engine.config)
+
+    def patch_config(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """See the facade."""
+        self._take_over(merge(self._engine.config, changes))
+        log.info("configuration changed over the API: %s", ", ".join(changes))
+        return self.config()
+
+    def freeze(self, reason: str) -> None:
+        """See the facade."""
+        self._engine.operator_freeze = reason or "frozen by an operator"
+
+    def thaw(self) -> None:
+        """See the facade."""
+        self._engine.operator_freeze = ""
+
+    def restore(self) -> dict[str, Any]:
+        """See the facade."""
+        if self._engine.config.dry_run:
+            raise Refused("this is a dry run: nothing was written, so there is nothing to give back")
+        revisions = self._engine.restore_all("an operator's restore", time.monotonic(), time.time())
+        return {
+            "restored": [r.container for r in revisions if r.result == "restored"],
+            "failed": [f"{r.container}: {r.detail or r.result}" for r in revisions if r.result != "restored"],
+        }
+
+    def push_latency(self, container_id: str, samples_seconds: list[float]) -> None:
+        """See the facade."""
+        if all(container.id != container_id for container in self._engine.containers):
+            raise UnknownContainer(container_id)
+        self._pushed.push(container_id, samples_seconds, time.monotonic())
+
+    def _plain_lag(self) -> float | None:
+        lag = self.loop_lag_seconds()
+        return round(lag, 4) if math.isfinite(lag) else None
+
+
+def _stamp(path: Path | None) -> tuple[int, int, int] | None:
+    """What changes with a file, also when it is replaced by another; None when it is not there."""
+    try:
+        found = path.stat() if path is not None else None
+    except OSError:
+        return None
+    return None if found is None else (found.st_ino, found.st_mtime_ns, found.st_size)

@@ -1,0 +1,139 @@
+"""The engine as JSON: what the API and the commands show."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from controller.api.facade import UnknownContainer
+from controller.engine import Engine
+from controller.states import State
+from controller.times import rfc3339
+from models.container import Container
+from models.profile import app_profile, profile
+from models.rates import METRICS, NODE
+
+
+def mode(engine: Engine) -> str:
+    """active, dry-run or frozen."""
+    if engine.center.gate.frozen or engine.operator_freeze:
+        return "frozen"
+    return "dry-run" if engine.config.dry_run else "active"
+
+
+def node(engine: Engine) -> dict[str, Any]:
+    """The node and its health."""
+    abnormal = engine.seen.abnormal if engine.seen is not None else ()
+    case = engine.center.cases.get(NODE)
+    return {
+        "name": engine.config.node_name,
+        "mode": mode(engine),
+        "backend": engine.node.name,
+        "cpus": engine.node.cpus,
+        "healthy": not abnormal,
+        "reasons": list(abnormal),
+        "frozen_by": list(engine.center.gate.frozen),
+        "state": (case.state if case else State.NORMAL).value,
+        "cpu_usage_ratio": _number(_recent(engine, "node_cpu_ratio", NODE)),
+        "containers": len(engine.containers),
+        "cpu_taken_cores": _number(sum(claim.reference_cores for claim in engine.center.ledger) or 0.0),
+    }
+
+
+def containers(engine: Engine) -> list[dict[str, Any]]:
+    """Every container, in the order of discovery."""
+    return [_container(engine, n, found) for n, found in enumerate(engine.containers)]
+
+
+def container(engine: Engine, container_id: str) -> dict[str, Any]:
+    """One container. Raises UnknownContainer."""
+    for n, found in enumerate(engine.containers):
+        if found.id == container_id:
+            return _container(engine, n, found)
+    raise UnknownContainer(container_id)
+
+
+def container_profile(engine: Engine, container_id: str) -> dict[str, Any]:
+    """Statistics of every metric of a container, of its application, and its forecast demand.
+
+    Raises UnknownContainer.
+    """
+    found = next((c for c in engine.containers if c.id == container_id), None)
+    if found is None or engine.seen is None:
+        raise UnknownContainer(container_id)
+    forecast, history = engine.config.forecast, engine.seen.history
+    apps = [*(c.app for c in engine.containers), ""]
+    windows = (forecast.fast_window, forecast.slow_window)
+    row = history.row[container_id]
+    return {
+        "id": container_id,
+        "app": found.app,
+        "windows_seconds": {"fast": windows[0], "slow": windows[1]},
+        "metrics": profile(history, *windows).of(container_id),
+        "app_metrics": app_profile(history, apps, *windows).of(found.app) if found.app else None,
+        "forecast": {
+            "horizon_seconds": forecast.horizon,
+            "cpu_demand_cores": _number(float(engine.seen.forecast_cores[row])),
+        },
+    }
+
+
+def _container(engine: Engine, n: int, found: Container) -> dict[str, Any]:
+    seen, center = engine.seen, engine.center
+    case = center.cases.get(found.id)
+    here = seen is not None and n < len(seen.limit_cores)
+    recent = {name: _number(_recent(engine, name, found.id)) for name in METRICS if name != "node_cpu_ratio"}
+    return {
+        "id": found.id,
+        "cgroup": found.cgroup,
+        "app": found.app,
+        "tier": found.tier,
+        "priority": int(seen.priority[n]) if seen is not None and here else found.priority,
+        "state": (case.state if case else State.NORMAL).value,
+        "verdict": case.verdict.value if case and case.verdict else None,
+        "state_since": _since(engine, case.since_seconds) if case else None,
+        **recent,
+        "cpu_limit_cores": _number(float(seen.limit_cores[n])) if seen is not None and here else None,
+        "cpu_base_cores": _number(float(seen.base_cores[n])) if seen is not None and here else None,
+        "cpu_spec_cores": _number(found.spec_cores),
+        "cpu_floor_cores": found.floor_cores,
+        "cpu_wait_signal": _wait_signal(recent),
+        "slo": None
+        if found.slo is None
+        else {"latency_seconds": found.slo.latency_seconds, "percentile": found.slo.percentile},
+        "claims": [
+            {"peer": claim.peer, "rung": claim.rung, "target_cores": _number(claim.target_cores)}
+            | {"since": _since(engine, claim.since_seconds)}
+            for claim in center.ledger.of_victim(found.id)
+        ],
+        "holds": [
+            {"victim": claim.victim, "rung": claim.rung, "target_cores": _number(claim.target_cores)}
+            | {"since": _since(engine, claim.since_seconds)}
+            for claim in center.ledger.on_peer(found.id)
+        ],
+        "hands_off": found.id in engine.executor.hands_off,
+    }
+
+
+def _wait_signal(recent: dict[str, float | None]) -> str | None:
+    """Which signal says whether it waits for CPU; None: none does, and no peer is cut for it."""
+    if recent["cpu_wait_ratio"] is not None:
+        return "psi"
+    return "run-delay" if recent["cpu_run_delay_ratio"] is not None else None
+
+
+def _recent(engine: Engine, metric: str, name: str) -> float:
+    if engine.seen is None or (row := engine.seen.row(name)) is None:
+        return math.nan
+    return float(engine.seen.recent(metric)[row])
+
+
+def _since(engine: Engine, monotonic_seconds: float) -> str:
+    return rfc3339(engine.wall_seconds - (engine.now_seconds - monotonic_seconds))
+
+
+def _number(value: float | None) -> float | None:
+    """None for what is not known or without a limit: JSON has neither NaN nor infinity."""
+    return None if value is None or not np.isfinite(value) else round(float(value), 6)
