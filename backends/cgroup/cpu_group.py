@@ -21,7 +21,7 @@ from backends.cgroup.kept import RETRY_SECONDS
 from backends.cgroup.parse import NO_THROTTLING, Throttling, parse_int
 from models.container import CpuLimit
 
-_STAT_LENGTH = 1024
+_STAT_LENGTH = 480
 _LIMIT_LENGTH = 64
 _READ_ONLY = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
@@ -184,7 +184,9 @@ class CpuGroup(ABC):
     def _format_limit(self, limit: CpuLimit) -> str: ...
 
     def _count(self, new: Throttling) -> None:
-        old = self.throttling or new
+        old = self.throttling
+        if old is None or new.periods < old.periods:
+            old = new  # counted from nothing again: v2's cpu controller was switched off and on
         self.delta = Throttling(
             new.periods - old.periods,
             new.throttled_periods - old.throttled_periods,

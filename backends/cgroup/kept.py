@@ -7,7 +7,7 @@ import os
 from backends.cgroup.files import VANISHED, Files
 
 RETRY_SECONDS = 1.0
-_LENGTH = 512
+_LENGTH = 256
 
 
 class KeptFile:

@@ -24,15 +24,9 @@ def parse_int(data: bytes) -> int:
 
 
 def parse_throttling(data: bytes) -> Throttling:
-    """The three lines that v1 and v2 both print together (kernel/sched/core.c, cpu_cfs_stat_show).
-
-    Zeros when they are missing: a v2 group without the cpu controller has no limit to be throttled by.
-    """
+    """The three lines that v1 and v2 both print together (kernel/sched/core.c, cpu_cfs_stat_show)."""
     _whole(data)
-    start = data.find(b"nr_periods ")
-    if start < 0:
-        return NO_THROTTLING
-    words = data[start:].split(None, 6)
+    words = data[data.index(b"nr_periods ") :].split(None, 6)
     if len(words) < 6 or words[2] != b"nr_throttled" or not words[4].startswith(b"throttled_"):
         raise ValueError(f"unknown cpu.stat {data!r}")
     return Throttling(int(words[1]), int(words[3]), int(words[5]))

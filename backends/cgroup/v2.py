@@ -7,7 +7,13 @@ import math
 from backends.cgroup.cpu_group import CpuGroup
 from backends.cgroup.files import Files
 from backends.cgroup.layout import Layout
-from backends.cgroup.parse import Throttling, parse_cpu_max, parse_throttling, parse_usage_us
+from backends.cgroup.parse import (
+    NO_THROTTLING,
+    Throttling,
+    parse_cpu_max,
+    parse_throttling,
+    parse_usage_us,
+)
 from models.container import CpuLimit
 
 
@@ -28,7 +34,8 @@ class V2CpuGroup(CpuGroup):
         return self._usage_us * 1e-6 if self.counted else math.nan
 
     def _parse_stat(self, text: bytes) -> Throttling:
-        throttling = parse_throttling(text)
+        # Without the cpu controller a group has its usage, and no limit to be throttled by.
+        throttling = parse_throttling(text) if b"\nnr_periods " in text else NO_THROTTLING
         self._usage_us = parse_usage_us(text)
         return throttling
 
