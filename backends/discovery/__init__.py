@@ -1,0 +1,1 @@
+"""Which containers are on the node: from a list, or by the names of their cgroups."""
