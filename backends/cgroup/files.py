@@ -57,12 +57,3 @@ def read_path(files: Files, path: str, length: int = _WHOLE_FILE) -> bytes:
         return files.pread(fd, length, 0)
     finally:
         files.close(fd)
-
-
-def write_path(files: Files, path: str, data: bytes) -> None:
-    """Write a file that is not worth keeping open. Raises OSError."""
-    fd = files.open(path, os.O_WRONLY)
-    try:
-        files.write(fd, data)
-    finally:
-        files.close(fd)
