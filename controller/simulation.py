@@ -1,4 +1,7 @@
-"""The real engine on the simulated node: the closed loop in fast time, for tests."""
+"""The real engine on the simulated node: the closed loop in fast time.
+
+For the demo where no cgroups can be written, and for every test of what the engine does over time.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,12 @@ import numpy as np
 
 from backends.latency.push import PushedLatency
 from backends.simulator import SimulatedDiscovery, SimulatedNode
-from controller.config import Config, parse
+from controller.config import Config
 from controller.engine import Engine
 from controller.feed import Feed, Record
 from models.container import Container, Slo
 
-WALL_START = 1_700_000_000.0
+WALL_START_SECONDS = 1_700_000_000.0
 
 
 class SimulatedLatencies:
@@ -28,6 +31,7 @@ class SimulatedLatencies:
         self.muted: set[str] = set()
 
     def watch(self, containers: Sequence[Container]) -> None:
+        """See `engine.Latencies`."""
         for container in containers:
             self.finished.setdefault(container.id, [])
 
@@ -36,27 +40,30 @@ class SimulatedLatencies:
         for name, done in self.finished.items():
             try:
                 new = self._node.finished(name)
-            except KeyError:
+            except KeyError:  # it has vanished
                 continue
             done += new
             if new and name not in self.muted:
                 self._pushed.push(name, [latency for _, latency in new], now_seconds)
 
     def quantile_seconds(self, container_id: str, slo: Slo, now_seconds: float) -> float:
+        """See `engine.Latencies`."""
         return self._pushed.quantile_seconds(container_id, slo, now_seconds)
 
     def source_states(self) -> Mapping[str, tuple[str, str]]:
+        """See `engine.Latencies`: a push can't fail."""
         return {}
 
 
 @dataclass
-class FakeHealth:
-    """A node that is as well as the test says."""
+class ScriptedHealth:
+    """A node that is as well as it is told to be."""
 
     reasons: tuple[str, ...] = ()
     failures: int = 0
 
     def check(self, now_seconds: float, wall_seconds: float, collection_failed: bool) -> tuple[str, ...]:
+        """See `engine.Health`."""
         self.failures += collection_failed
         return self.reasons
 
@@ -67,11 +74,12 @@ class Loop:
 
     node: SimulatedNode
     policies: dict[str, dict[str, Any]]
-    config: Config = field(default_factory=lambda: parse("", "test"))
+    config: Config = field(default_factory=Config)
+    wall_start_seconds: float = WALL_START_SECONDS
 
     def __post_init__(self) -> None:
         self.latencies = SimulatedLatencies(self.node)
-        self.health = FakeHealth()
+        self.health = ScriptedHealth()
         self.feed = Feed(size=100_000)
         discovery = SimulatedDiscovery(
             self.node, lambda name, group, inode: Container(name, group, inode, **self.policies.get(name, {}))
@@ -84,7 +92,7 @@ class Loop:
             now = round(self.node.clock_seconds + self.config.tick, 6)
             self.node.advance(now)
             self.latencies.pump(now)
-            self.engine.tick(now, WALL_START + now)
+            self.engine.tick(now, self.wall_start_seconds + now)
             if each_tick is not None:
                 each_tick(now)
         return self
@@ -100,12 +108,9 @@ class Loop:
         return [record.data["to"] for record in reversed(self.records("transition", name))]
 
     def records(self, kind: Any, name: str | None = None) -> list[Record]:
+        """The feed's records of a kind, newest first."""
         return self.feed.newest(kind, container=name, limit=100_000)
 
     def alerts(self) -> set[tuple[str, str]]:
         """(kind, container) of the alerts that are on."""
         return {(alert["kind"], alert["container"]) for alert in self.engine.alerts.active()}
-
-
-ONLINE: dict[str, Any] = {"tier": "online", "priority": 100, "slo": Slo(0.25)}
-OFFLINE: dict[str, Any] = {"tier": "offline", "priority": 0, "floor_cores": 0.1}

@@ -1,0 +1,10 @@
+"""Policies that tests give to simulated containers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models.container import Slo
+
+ONLINE: dict[str, Any] = {"tier": "online", "priority": 100, "slo": Slo(0.25)}
+OFFLINE: dict[str, Any] = {"tier": "offline", "priority": 0, "floor_cores": 0.1}
