@@ -23,7 +23,6 @@ from controller.demo.timeline import Timeline
 from models.container import Slo
 
 _READY_WITHIN_SECONDS = 30.0
-_LEAD_SECONDS = 2.0  # for the generator and the observer to start before the first request is due
 _OVERDUE_SECONDS = 10.0
 _CHECK_SECONDS = 0.05
 _PROGRESS_SECONDS = 1.0
@@ -90,11 +89,11 @@ class _Act:
             self._start(
                 "hog", self._scene.offline, "--loops", str(self._timeline.hogs), "--work-file", self._work
             )
+        # Before the controller, so that the observer knows what there was to go back to.
+        self._start_observer()
         before = self._limits()
         try:
             self._controller.start(self._scene, self._scene.online, self._scene.offline, url, self._slo)
-            self._start_at = time.monotonic() + _LEAD_SECONDS
-            self._start_observer()
             self._start_load(url)
             self._attend(progress)
         finally:
@@ -103,9 +102,9 @@ class _Act:
         self._restored = self._limits() == before
 
     def result(self) -> ActResult:
-        head, *requests = JsonLines(self._file("requests")).read()
+        _, *requests = JsonLines(self._file("requests")).read()
         rows = JsonLines(self._file("observations")).read()
-        start = float(head["start_at_seconds"])
+        start = self._start_at
         return ActResult(
             controller=self._controller.name,
             backend=self._scene.backend,
@@ -141,20 +140,14 @@ class _Act:
             *("--seed", str(self._seed)),
             *("--iterations-per-ms", str(settings.iterations_per_ms)),
         )
-        deadline = time.monotonic() + _READY_WITHIN_SECONDS
-        while not port_file.exists():
-            self._check_alive()
-            if time.monotonic() > deadline:
-                raise ActFailed(
-                    f"service: not ready within {_READY_WITHIN_SECONDS:g} s{self._last_words('service')}"
-                )
-            time.sleep(_CHECK_SECONDS)
+        self._await_file("service", port_file)
         return f"http://127.0.0.1:{json.loads(port_file.read_text())['port']}"
 
     def _start_observer(self) -> None:
         config = self._file("watch")
         Watch(self._groups, self._work, str(self._file("observations"))).write(config)
         self._start("observer", self._scene.load, str(config))
+        self._await_file("observer", self._file("observations"))
 
     def _start_load(self, url: str) -> None:
         plan = Plan(
@@ -162,12 +155,13 @@ class _Act:
             out=str(self._file("requests")),
             seed=self._seed,
             phases=tuple(Rate(phase.seconds, phase.rate_per_second) for phase in self._timeline.phases),
-            start_at_seconds=self._start_at,
         )
         self._ends_at = plan.ends_at_seconds
         config = self._file("plan")
         plan.write(config)
         self._start("load", self._scene.load, str(config))
+        self._await_file("load", self._file("requests"))
+        self._start_at = float(JsonLines(self._file("requests")).read()[0]["start_at_seconds"])
 
     def _attend(self, progress: Report | None) -> None:
         """Until the generator has ended by itself."""
@@ -178,7 +172,7 @@ class _Act:
             self._file("requests"),
             self._file("observations"),
         )
-        load = self._processes["load"]
+        load = self._processes.pop("load")  # the one that is expected to end
         next_look = self._start_at
         while load.poll() is None:
             self._check_alive()
@@ -207,9 +201,18 @@ class _Act:
                 group, f"controller.demo.{name}", *arguments, output=log
             )
 
+    def _await_file(self, name: str, file: Path) -> None:
+        """Until a process has written its first bytes to a file."""
+        deadline = time.monotonic() + _READY_WITHIN_SECONDS
+        while not (file.exists() and file.stat().st_size):
+            self._check_alive()
+            if time.monotonic() > deadline:
+                raise ActFailed(f"{name}: not ready in {_READY_WITHIN_SECONDS:g} s{self._last_words(name)}")
+            time.sleep(_CHECK_SECONDS)
+
     def _check_alive(self) -> None:
         for name, process in self._processes.items():
-            if name != "load" and process.poll() is not None:
+            if process.poll() is not None:
                 raise ActFailed(f"{name}: ended with {process.returncode}{self._last_words(name)}")
 
     def _last_words(self, name: str) -> str:

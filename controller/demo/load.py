@@ -1,8 +1,9 @@
 """The load generator: open loop, Poisson arrivals drawn beforehand, latency from the intended send time.
 
 It never waits for an answer before it sends the next request, so a slow service cannot slow its load down.
-Run as `python -m controller.demo.load PLAN.json`. The output is JSON lines: a head with the time axis and the
-arrivals, then one line per request as it is answered, at the end those that never were (status 0).
+Run as `python -m controller.demo.load PLAN.json`. The output is JSON lines: a head with the arrivals and with
+`start_at_seconds` (CLOCK_MONOTONIC), the zero of the time axis for everybody; then one line per request as it
+is answered, at the end those that never were (status 0).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from controller.demo.descriptors import allow_many_connections
 from models.container import FloatArray
 
 _FLUSH_SECONDS = 0.5
+_LEAD_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to send. `start_at_seconds` (CLOCK_MONOTONIC) is the zero of the time axis of all processes.
+    """What to send, and where the output goes.
 
     `drain_seconds`: how long to wait after the last phase for answers still due. A request unanswered then
     has waited at least that long, so keep it above the SLO.
@@ -45,7 +47,6 @@ class Plan:
     out: str
     seed: int
     phases: tuple[Rate, ...]
-    start_at_seconds: float
     drain_seconds: float = 2.0
 
     @property
@@ -81,18 +82,22 @@ class Generator:
     def __init__(self, plan: Plan, out: IO[str]) -> None:
         self._plan, self._out = plan, out
         self._lines: list[str] = []
+        self._start_at = 0.0
 
     async def run(self) -> None:
         arrivals = draw_arrivals(self._plan.seed, self._plan.phases)
-        head = {
-            "start_at_seconds": self._plan.start_at_seconds,
-            "seed": self._plan.seed,
-            "arrivals_seconds": arrivals.round(6).tolist(),
-        }
-        self._lines.append(json.dumps(head))
         connector = aiohttp.TCPConnector(limit=0)
         timeout = aiohttp.ClientTimeout(total=None)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+            # Only now, as nobody can tell how long the imports take on a busy machine.
+            self._start_at = time.monotonic() + _LEAD_SECONDS
+            head = {
+                "start_at_seconds": self._start_at,
+                "seed": self._plan.seed,
+                "arrivals_seconds": arrivals.round(6).tolist(),
+            }
+            self._lines.append(json.dumps(head))
+            self._flush()
             flusher = asyncio.create_task(self._flush_often())
             requests = []
             for intended in arrivals.tolist():
@@ -138,7 +143,7 @@ class Generator:
             self._lines.clear()
 
     def _now(self) -> float:
-        return time.monotonic() - self._plan.start_at_seconds
+        return time.monotonic() - self._start_at
 
 
 def main() -> None:

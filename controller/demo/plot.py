@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def _latency(axes: Any, runs: Iterable[tuple[ActResult, dict[str, Any]]], slo_se
         axes.plot(moments, values * 1000, label=act.controller, **style)
     axes.axhline(slo_seconds * 1000, color="black", linestyle=":", linewidth=1.5, label="SLO", zorder=3)
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set_ylabel("p95 of the last second's requests (ms)")
     axes.grid(True, which="major", alpha=0.3)
     axes.legend(loc="upper left", framealpha=0.9)
@@ -73,7 +74,7 @@ def _states(axes: Any, act: ActResult) -> None:
 
     end = act.timeline.total_seconds
     shown = []
-    for (start, state), (until, _) in zip(act.states, [*act.states[1:], (end, "")], strict=True):
+    for (start, state), (until, _) in pairwise([*act.states, (end, "")]):
         color = _STATES.get(state, _UNKNOWN_STATE)
         axes.axvspan(max(0.0, start), min(end, until), color=color, linewidth=0, zorder=2)
         if min(end, until) > 0 and state not in shown:

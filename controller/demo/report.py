@@ -16,6 +16,9 @@ from controller.demo.result import ActResult
 
 Figures = dict[str, float | int | str | bool | None]
 
+# The lab's rules of validity: above these, the figures tell of something else than the controller.
+_MOST_SEND_LAG_OF_SLO = 0.10
+_MOST_FOREIGN_RATIO = 0.05
 _BEFORE_FROM_SECONDS = 1.0  # the first second is the start-up of connections and caches
 
 
@@ -23,7 +26,8 @@ def act_figures(act: ActResult, slo_seconds: float, onset_at_seconds: float | No
     """One run's figures. Times count from the start of the load; None where there is nothing to tell.
 
     `time_to_...` count from the onset, which is that of the uncontrolled run. A run that never violated it
-    recovered in no time and has no `recovered_at_seconds`.
+    recovered in no time and has no `recovered_at_seconds`. `valid` is false when the generator lagged or
+    others than the experiment used the machine: such figures are to be measured again.
     """
     line, seen = act.timeline, act.observations
     stretches = {
@@ -55,9 +59,13 @@ def act_figures(act: ActResult, slo_seconds: float, onset_at_seconds: float | No
         found[f"offline_work_units_per_second_{name}"] = figures.work_units_per_second(seen, start, end)
     found["requests"] = int(act.requests.intended_seconds.size)
     found["requests_unanswered"] = int((~act.requests.answered).sum())
-    found["send_lag_p99_seconds"] = figures.send_lag_p99_seconds(act.requests)
-    found["foreign_load_ratio"] = figures.foreign_ratio(seen, act.cpus, 0.0, line.total_seconds)
-    found["stolen_ratio"] = figures.stolen_ratio(seen, act.cpus, 0.0, line.total_seconds)
+    lag = figures.send_lag_p99_seconds(act.requests)
+    foreign = figures.foreign_ratio(seen, act.cpus, 0.0, line.total_seconds)
+    stolen = figures.stolen_ratio(seen, act.cpus, 0.0, line.total_seconds)
+    found["send_lag_p99_seconds"] = lag
+    found["foreign_load_ratio"] = foreign
+    found["stolen_ratio"] = stolen
+    found["valid"] = lag <= _MOST_SEND_LAG_OF_SLO * slo_seconds and foreign + stolen <= _MOST_FOREIGN_RATIO
     return {key: _tidy(value) for key, value in found.items()}
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import time
 
-_TRIES = 25
-_SAMPLE_ITERATIONS = 10_000
+_TRIES = 10
+_FIRST_ITERATIONS = 10_000
+# Some kernels (user-mode Linux) count CPU time in steps of 10 ms.
+_SHORTEST_SECONDS = 0.04
 
 
 def burn(iterations: int) -> None:
@@ -19,8 +21,11 @@ def calibrate() -> float:
 
     The fastest of several tries: a disturbed one (cold cache, a busy sibling thread) only ever looks slower.
     """
-    best = min(_seconds(_SAMPLE_ITERATIONS) for _ in range(_TRIES))
-    return _SAMPLE_ITERATIONS / (best * 1000)
+    iterations = _FIRST_ITERATIONS
+    while _seconds(iterations) < _SHORTEST_SECONDS:
+        iterations *= 2
+    best = min(seconds for _ in range(_TRIES) if (seconds := _seconds(iterations)) > 0)
+    return iterations / (best * 1000)
 
 
 def _seconds(iterations: int) -> float:

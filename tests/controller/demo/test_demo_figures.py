@@ -74,7 +74,7 @@ def test_onset_looks_only_from_the_surge_on() -> None:
 def test_recovery_is_the_first_of_five_good_seconds() -> None:
     moments, values = figures.p95_series(every_10_ms((10.0, 13.0), (15.0, 16.0)), 30.0)
     recovered = figures.recovered_at(moments, values, SLO, from_seconds=8.0)
-    # The two good seconds before the relapse do not count; 0.95 s after it the last slow ones leave the window.
+    # The two good seconds before the relapse do not count, and the last slow ones must leave the window.
     assert recovered == pytest.approx(17.0, abs=0.11)
 
 

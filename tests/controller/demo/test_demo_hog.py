@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 import time
 from pathlib import Path
 
@@ -23,7 +22,6 @@ def test_without_intervals_it_is_always_time_to_work() -> None:
 def test_all_loops_count_in_one_file_and_end_with_their_interval(tmp_path: Path) -> None:
     work_file = tmp_path / "work"
     assert read_units(work_file) == 0
-    threading.Thread(target=time.sleep, args=(0,)).start()
     run(2, work_file, time.monotonic(), [(0.0, 0.2)])
     done = read_units(work_file)
     assert done > 10

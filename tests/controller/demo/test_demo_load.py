@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ def test_no_phases_no_arrivals() -> None:
 
 
 def test_a_plan_survives_its_file(tmp_path: Path) -> None:
-    plan = Plan("http://127.0.0.1:1/work", "out", 7, (Rate(1, 2), Rate(3, 4)), 12.5, drain_seconds=1.0)
+    plan = Plan("http://127.0.0.1:1/work", "out", 7, (Rate(1, 2), Rate(3, 4)), drain_seconds=1.0)
     plan.write(tmp_path / "plan")
     assert Plan.read(tmp_path / "plan") == plan
     assert plan.ends_at_seconds == 5.0
@@ -51,7 +50,6 @@ async def run_against(handler: Any, *, drain_seconds: float) -> tuple[dict[str, 
             out="",
             seed=1,
             phases=(Rate(0.5, 60),),
-            start_at_seconds=time.monotonic() + 0.1,
             drain_seconds=drain_seconds,
         )
         await Generator(plan, out).run()
