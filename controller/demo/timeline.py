@@ -80,10 +80,3 @@ def make_timeline(
         cpu_ms=cpu_ms,
         hogs=HOGS_PER_CPU * cpus,
     )
-
-
-def named_timeline(name: str, *, cpus: int, cpu_ms: float = 12.0) -> Timeline:
-    """One of `SHAPES` for a machine of `cpus`. Raises ValueError for another name."""
-    if name not in SHAPES:
-        raise ValueError(f"no timeline {name!r}; there are: {', '.join(SHAPES)}")
-    return make_timeline(name, SHAPES[name], cpus=cpus, cpu_ms=cpu_ms)

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from controller.demo.live import LiveView, plain_line
 from controller.demo.progress import Progress, Watcher
-from controller.demo.timeline import named_timeline
+from controller.demo.timeline import make_timeline
 
 
 def look(seconds: float, **changes: float) -> Progress:
@@ -53,7 +53,7 @@ def test_a_line_says_none_for_no_limit_and_a_dash_for_the_unknown() -> None:
 
 def test_a_watcher_reads_along(tmp_path: Path) -> None:
     requests, observations = tmp_path / "requests", tmp_path / "observations"
-    watcher = Watcher("x", named_timeline("short", cpus=2), 100.0, requests, observations)
+    watcher = Watcher("x", make_timeline("short", (5.0, 20.0, 12.0), cpus=2), 100.0, requests, observations)
     first = watcher.look(100.0)
     assert math.isnan(first.p95_seconds)
     assert math.isinf(first.offline_limit_cores)

@@ -1,4 +1,4 @@
-"""A scene on cgroup v2, in a guest of its own: mechanics only, as a guest's clock is no good for latencies."""
+"""A scene on cgroup v2, in a guest of its own: mechanics only, its clock is no good for latencies."""
 
 from __future__ import annotations
 
