@@ -1,13 +1,13 @@
-"""Values as JSON text, and the moments and records in it."""
+"""Values as JSON text, and records as values."""
 
 from __future__ import annotations
 
 import json
 import math
-from datetime import UTC, datetime
 from typing import Any
 
 from controller.feed import Record
+from controller.times import rfc3339
 
 
 def dumps(value: Any) -> str:
@@ -17,11 +17,6 @@ def dumps(value: Any) -> str:
     except ValueError:
         # One container without a reading must not blank out the others, so the whole is still answered.
         return json.dumps(_finite(value), allow_nan=False, separators=(",", ":"))
-
-
-def rfc3339(at_seconds: float) -> str:
-    """A wall-clock moment (seconds since the epoch) in UTC, to the millisecond."""
-    return datetime.fromtimestamp(at_seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def record_item(record: Record) -> dict[str, Any]:

@@ -5,8 +5,9 @@ Objects that the agent fills may carry more than is named here, so that a reader
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
+from controller.executor import Result
 from controller.states import State
 
 Schema = dict[str, Any]
@@ -45,6 +46,11 @@ def _record(properties: dict[str, Schema], optional: tuple[str, ...] = ()) -> Sc
     return _object({"seq": WHOLE, "time": TIME, **properties}, optional)
 
 
+def _claim(other: str) -> Schema:
+    return _object({other: TEXT, "rung": TEXT, "target_cores": _or_null(NUMBER, "no limit"), "since": TIME})
+
+
+_BY_METRIC: Schema = {"type": "object", "additionalProperties": _ref("Windows")}
 _MEASURED = "not measured yet, or not to be had"
 
 SCHEMAS: dict[str, Schema] = {
@@ -55,36 +61,69 @@ SCHEMAS: dict[str, Schema] = {
         {
             "name": TEXT,
             "mode": {"type": "string", "enum": ["active", "dry-run", "frozen"]},
-            "health": _object({"ok": FLAG, "reasons": _array(TEXT)}),
+            "healthy": FLAG,
+            "reasons": {**_array(TEXT), "description": "What is abnormal with the node now."},
+            "frozen_by": {
+                **_array(TEXT),
+                "description": "What keeps it frozen, until the thaw time is over.",
+            },
+            "state": STATE,
             "loop_lag_seconds": _or_null(NUMBER, "no tick yet"),
+            "config_problem": _or_null(TEXT, "the file that was changed last is in effect"),
             "backend": TEXT,
             "cpus": WHOLE,
+            "cpu_usage_ratio": _or_null(NUMBER, _MEASURED),
+            "cpu_taken_cores": {**NUMBER, "description": "What all claims take from their peers."},
+            "containers": WHOLE,
         }
     ),
     "Slo": _object({"latency_seconds": NUMBER, "percentile": NUMBER}),
-    "Claim": _object(
-        {"victim": TEXT, "peer": TEXT, "rung": WHOLE, "target_cores": NUMBER, "since": TIME},
-        optional=("rung", "target_cores", "since"),
-    ),
+    "Claim": _claim("peer"),
+    "Hold": _claim("victim"),
     "Container": _object(
         {
             "id": TEXT,
+            "cgroup": TEXT,
+            "app": TEXT,
             "priority": WHOLE,
             "tier": TEXT,
             "state": STATE,
             "verdict": _or_null(TEXT, "no diagnosis is under way"),
-            "state_since": TIME,
+            "state_since": _or_null(TIME, "it was never anything but normal"),
             "cpu_usage_cores": _or_null(NUMBER, _MEASURED),
-            "cpu_base_cores": _or_null(NUMBER, "no limit"),
+            "cpu_demand_cores": _or_null(NUMBER, _MEASURED),
             "cpu_limit_cores": _or_null(NUMBER, "no limit"),
+            "cpu_base_cores": _or_null(NUMBER, "no limit"),
+            "cpu_spec_cores": _or_null(NUMBER, "no spec is known, or it sets no limit"),
+            "cpu_floor_cores": NUMBER,
             "cpu_throttled_ratio": _or_null(NUMBER, _MEASURED),
             "cpu_wait_ratio": _or_null(NUMBER, _MEASURED),
+            "cpu_run_delay_ratio": _or_null(NUMBER, _MEASURED),
+            "cpu_wait_signal": _or_null(
+                {"type": "string", "enum": ["psi", "run-delay"]}, "nothing tells, so no peer is cut for it"
+            ),
+            "latency_seconds": _or_null(NUMBER, _MEASURED),
+            "memory_bytes": _or_null(NUMBER, _MEASURED),
             "slo": _or_null(_ref("Slo"), "none is promised"),
             "claims": {**_array(_ref("Claim")), "description": "What it holds of its peers."},
-            "holds": {**_array(_ref("Claim")), "description": "What its peers hold of it."},
+            "holds": {**_array(_ref("Hold")), "description": "What is held of it, and for whom."},
+            "hands_off": {**FLAG, "description": "Its limit is contended, so it is left alone."},
         }
     ),
-    "Profile": {**ANY_OBJECT, "description": "Window statistics and forecast per metric."},
+    "Statistics": _object(
+        {name: _or_null(NUMBER, _MEASURED) for name in ("low", "high", "mean", "deviation", "trend", "last")}
+    ),
+    "Windows": _object({"fast": _ref("Statistics"), "slow": _ref("Statistics")}),
+    "Profile": _object(
+        {
+            "id": TEXT,
+            "app": TEXT,
+            "windows_seconds": _object({"fast": NUMBER, "slow": NUMBER}),
+            "metrics": _BY_METRIC,
+            "app_metrics": _or_null(_BY_METRIC, "it belongs to no application"),
+            "forecast": _object({"horizon_seconds": NUMBER, "cpu_demand_cores": _or_null(NUMBER, _MEASURED)}),
+        }
+    ),
     "Transition": _record(
         {
             "container": TEXT,
@@ -95,12 +134,32 @@ SCHEMAS: dict[str, Schema] = {
             "inputs": ANY_OBJECT,
         }
     ),
-    "Revision": _record({"container": TEXT}),
-    "Alert": _object(
-        {"seq": WHOLE, "time": TIME, "kind": TEXT, "container": _or_null(TEXT, "of the whole node")},
-        optional=("seq", "time", "container"),
+    "Revision": _record(
+        {
+            "container": TEXT,
+            "group": {**TEXT, "description": "The control group whose limit it is."},
+            "victim": {**TEXT, "description": "For whom; empty where for nobody in particular."},
+            "old_cores": _or_null(NUMBER, "no limit"),
+            "new_cores": _or_null(NUMBER, "no limit"),
+            "base_cores": _or_null(NUMBER, "no limit"),
+            "reason": TEXT,
+            "result": {"type": "string", "enum": list(get_args(Result))},
+            "detail": TEXT,
+        }
     ),
-    "Restored": {**ANY_OBJECT, "description": "What was given back, and what could not be."},
+    "Alert": _record(
+        {
+            "kind": TEXT,
+            "container": {**TEXT, "description": "Empty: the node itself."},
+            "message": TEXT,
+            "active": FLAG,
+            "since": TIME,
+            "cleared_at": _or_null(TIME, "it is on"),
+        },
+        # What is on now is no record of the feed.
+        optional=("seq", "time"),
+    ),
+    "Restored": _object({"restored": _array(TEXT), "failed": _array(TEXT)}),
     "ListMetadata": _object(
         {
             "sequence": {**WHOLE, "description": "The newest record's number; the next ?after= of a poll."},
