@@ -39,7 +39,8 @@ class _Source:
 class Scraper:
     """One task for each container that has a `Scrape`. One that fails is cut off by a breaker of its own.
 
-    `clock` must be the one that the loop's `now_seconds` comes from; `sleep` waits on it. Use from one event loop only.
+    `clock` must be the one that the loop's `now_seconds` comes from; `sleep` waits on it. Use from one event
+    loop only.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ class RealTree(Tree):
         self.top = Path(layout.cpu.point)
 
     def inode(self, group: str) -> int:
-        return os.stat(f"{self.top}{group}").st_ino
+        return Path(f"{self.top}{group}").stat().st_ino
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_a_sandbox_beside_a_container(root: tuple[RealTree, str], tmp_path: Path
             tree, [top], [], default=Container("", "", 0), is_sandbox=SandboxCheck(str(tree.top))
         )
         assert [(c.id, c.inode) for c in discovery.containers()] == [
-            (B, os.stat(tree.top / top.strip("/") / "podx" / B).st_ino)
+            (B, (tree.top / top.strip("/") / "podx" / B).stat().st_ino)
         ]
     finally:
         for process in started:
