@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from backends.base import Gone
 from backends.latency.push import PushedLatency
 from backends.simulator import SimulatedDiscovery, SimulatedNode
 from controller.config import Config
@@ -40,11 +41,15 @@ class SimulatedLatencies:
         for name, done in self.finished.items():
             try:
                 new = self._node.finished(name)
-            except KeyError:  # it has vanished
+            except Gone:
                 continue
             done += new
             if new and name not in self.muted:
                 self._pushed.push(name, [latency for _, latency in new], now_seconds)
+
+    def push_spike(self, name: str, samples_seconds: list[float], now_seconds: float) -> None:
+        """Latencies that no request had."""
+        self._pushed.push(name, samples_seconds, now_seconds)
 
     def quantile_seconds(self, container_id: str, slo: Slo, now_seconds: float) -> float:
         """See `engine.Latencies`."""
