@@ -23,9 +23,9 @@ class SandboxCheck:
     def __call__(self, group: str) -> bool | None:
         """None: it can't be told yet, since no program is seen in it."""
         directory = self._top / group.lstrip("/")
-        # crun keeps the processes one level down, in "container".
-        files = [directory / "cgroup.procs", *directory.glob("*/cgroup.procs")]
         try:
+            # crun keeps the processes one level down, in "container".
+            files = [directory / "cgroup.procs", *directory.glob("*/cgroup.procs")]
             pids = [pid for file in files for pid in file.read_text().split()]
             if len(pids) != 1:
                 return False if pids else None

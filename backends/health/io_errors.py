@@ -22,22 +22,24 @@ class IoErrors:
 
     def __init__(self, sys: Path) -> None:
         self._sys = sys
-        self._counters = {name: _Counter(value, rises) for name, rises, value in self._read()}
+        self._counters = {file: _Counter(value, rises) for file, _, rises, value in self._read()}
 
     def faults(self, now_seconds: float) -> Iterator[str]:
-        for name, rises, value in self._read():
-            counter = self._counters.setdefault(name, _Counter(value, rises))
+        for file, name, rises, value in self._read():
+            counter = self._counters.setdefault(file, _Counter(value, rises))
             if new := counter.new_errors(value, now_seconds):
                 yield f"io-errors: {name} ({new} new)"
 
-    def _read(self) -> Iterator[tuple[str, int, int]]:
-        for file in sorted(self._sys.glob("fs/ext4/*/errors_count")):
+    def _read(self) -> Iterator[tuple[Path, str, int, int]]:
+        """For each counter: its file, the name to show, the rises that it takes, the value."""
+        for directory in _below(self._sys / "fs/ext4"):
+            file = directory / "errors_count"
             if (value := _read_int(file)) is not None:
-                yield file.parent.name, 1, value
-        for file in sorted(self._sys.glob("block/*/device/ioerr_cnt")):
-            disk = file.parent.parent
-            if (value := _read_int(file)) is not None and _read_int(disk / "removable") != 1:
-                yield f"{disk.name} (scsi)", _SCSI_RISES, value
+                yield file, directory.name, 1, value
+        for directory in _below(self._sys / "block"):
+            file = directory / "device/ioerr_cnt"
+            if (value := _read_int(file)) is not None and _read_int(directory / "removable") != 1:
+                yield file, directory.name, _SCSI_RISES, value
 
 
 class _Counter:
@@ -60,6 +62,13 @@ class _Counter:
             self._well_value, self._rises = value, 0
         self._value = value
         return value - self._well_value if self._rises >= self._rises_needed else 0
+
+
+def _below(directory: Path) -> list[Path]:
+    try:
+        return sorted(directory.iterdir())
+    except OSError:
+        return []
 
 
 def _read_int(file: Path) -> int | None:

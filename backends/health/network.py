@@ -26,7 +26,8 @@ class Network:
         self._defaults: dict[Path, set[str]] = {}
         self._links = sys / "class/net"
         self._gateways = self._default_interfaces()
-        self._up = [path.name for path in sorted(self._links.glob("*")) if self._was_up(path.name)]
+        names = sorted(path.name for path in self._links.iterdir()) if self._links.is_dir() else []
+        self._up = [name for name in names if self._was_up(name)]
 
     def faults(self) -> Iterator[str]:
         for name in self._up:

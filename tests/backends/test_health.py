@@ -171,7 +171,7 @@ def test_a_scsi_disk_must_go_on_failing(host: Host) -> None:
     count = host.sys / "block/sda/device/ioerr_cnt"
     host.write(count, "0x10")
     health = host.health()
-    for value, faults in (("0x14", ()), ("0x15", ()), ("0x16", ("io-errors: sda (scsi) (6 new)",))):
+    for value, faults in (("0x14", ()), ("0x15", ()), ("0x16", ("io-errors: sda (6 new)",))):
         host.write(count, value)
         assert host.check(health) == faults
 
