@@ -11,10 +11,13 @@ online by recursive least squares with forgetting, on settled samples only (`Sen
 with scipy's bounded least squares: peers that the victim feels are cut, others are left alone, and a cut of a
 more important peer costs more.
 
-*Proportional*, while the model fits poorly: x_j = gain * e within [step_min, step_max], the same for each.
+*Proportional*, while the model fits poorly, or knows of no peer that matters: x_j = gain * e within
+[step_min, step_max], the same for each.
 
-In steady state e < 0 and nothing is cut. Into load the step grows with the error up to step_max, so that a
-deep violation is answered boldly and a slight one gently. Out of load `give_back` returns a little at a time.
+In steady state e <= 0 and nothing is cut. Into load the step grows with the error up to step_max, so that a
+deep violation is answered boldly and a slight one gently. A step that would be smaller than `step_min_cores`
+is made that large, or not at all where the peer has less to give: the executor's dead band would swallow it.
+Out of load `give_back` returns a little at a time.
 """
 
 from __future__ import annotations
@@ -28,6 +31,8 @@ from scipy.optimize import lsq_linear
 
 from models.container import FloatArray
 
+LARGEST_ERROR = 5.0  # 150 times the target: beyond that a larger error says no more
+
 
 @dataclass(frozen=True, slots=True)
 class Gains:
@@ -37,6 +42,7 @@ class Gains:
     margin: float = 0.2
     step_min_ratio: float = 0.1
     step_max_ratio: float = 0.4
+    step_min_cores: float = 0.02
     prior_sensitivity: float = 1.5
     effort: float = 0.1
     forgetting: float = 0.95
@@ -65,20 +71,36 @@ def cut(
     """One small cut of peers that use `use_cores` now, none below its floor.
 
     `cost` weighs the peers against each other (1: ordinary); `sensitivity` is theta, or None while the model
-    is not to be trusted. All arrays have one entry per peer.
+    is not to be trusted. All arrays have one entry per peer. A peer whose ratio is 0 is left as it is; one
+    that uses nothing, or nothing that is known (NaN), has nothing to give.
     """
-    use = np.maximum(use_cores, 1e-9)
-    most = np.minimum(gains.step_max_ratio, np.maximum(1 - floor_cores / use, 0.0))
-    least = np.minimum(gains.step_min_ratio, most)
-    if sensitivity is None:
-        ratio = np.clip(gains.gain * error, least, most)
-    else:
-        ratio = _solve(error, most, cost, sensitivity, gains)
-        # Where the best step is too small to be felt, take the smallest that is, of what is felt most.
-        worst = int(np.argmax(sensitivity * most))
-        ratio[worst] = max(ratio[worst], least[worst])
-    predicted = error - float(ratio @ (sensitivity if sensitivity is not None else np.zeros_like(ratio)))
-    return Cut(use * (1 - ratio), ratio, "proportional" if sensitivity is None else "model", predicted)
+    use = np.nan_to_num(use_cores, posinf=0.0)
+    step_min, most = _bounds(use, floor_cores, gains)
+    error = min(error, LARGEST_ERROR)
+    felt = np.zeros_like(use) if sensitivity is None else sensitivity * most
+    ratio = np.zeros_like(use)
+    method: Literal["model", "proportional"] = "model" if felt.any() else "proportional"
+    if error > 0 and method == "proportional":
+        ratio = np.clip(gains.gain * error, step_min, most)
+    elif error > 0 and sensitivity is not None:
+        ratio = np.clip(_solve(error, most, cost, sensitivity, gains), 0.0, most)
+        ratio[ratio < step_min / 2] = 0.0
+        ratio = np.where(ratio > 0, np.maximum(ratio, step_min), 0.0)
+        # Where even the best step is too small to be felt, take the smallest that is, of what is felt most.
+        worst = int(np.argmax(felt))
+        ratio[worst] = max(ratio[worst], step_min[worst])
+    predicted = error if sensitivity is None else error - float(ratio @ sensitivity)
+    return Cut(np.maximum(use * (1 - ratio), floor_cores), ratio, method, predicted)
+
+
+def _bounds(use: FloatArray, floor: FloatArray, gains: Gains) -> tuple[FloatArray, FloatArray]:
+    """The smallest and the largest part of its use that each peer can give in one step; 0 for nothing."""
+    gives = np.minimum(gains.step_max_ratio * use, use - floor)
+    gives[gives < gains.step_min_cores] = 0.0
+    some = np.maximum(use, 1e-9)
+    most = np.maximum(gives, 0.0) / some
+    step_min = np.maximum(gains.step_min_ratio, gains.step_min_cores / some)
+    return np.minimum(step_min, most), most
 
 
 def _solve(
@@ -98,10 +120,10 @@ def give_back(
 ) -> float:
     """The next higher limit of a held peer: a part of what it has, within the room there is.
 
-    Never lower than it is, never above `full_cores`, from which on the limit no longer binds.
+    Never lower than it is, and not raised above `full_cores`, from which on the limit no longer binds.
     """
     step = max(step_ratio * target_cores, step_min_cores)
-    return min(max(target_cores, min(target_cores + step, room_cores)), full_cores)
+    return max(target_cores, min(target_cores + step, room_cores, full_cores))
 
 
 class Sensitivity:
@@ -109,18 +131,26 @@ class Sensitivity:
 
     Peers come and go, so the estimate is keyed by name: a new peer starts at the prior, weighed by its part
     of all the peers' use. Signs are constrained: more CPU for a batch peer never helps its victim.
+
+    At most `MAX_PEERS` are told apart: the settled samples of one pressure are far too few for more, and the
+    covariance grows with the square. With more peers at once the model is not to be trusted.
     """
 
+    MAX_PEERS = 64
     PRIOR_VARIANCE = 1.0
 
     def __init__(self, gains: Gains) -> None:
         self._gains = gains
-        self._peers: list[str] = []
+        self._row: dict[str, int] = {}
         self._theta = np.empty(0)
         self._covariance = np.empty((0, 0))
         self._samples = 0
         self._error_power = 0.0
         self._change_power = 0.0
+
+    def __len__(self) -> int:
+        """The number of peers kept in mind."""
+        return len(self._row)
 
     @property
     def fit(self) -> float:
@@ -136,21 +166,21 @@ class Sensitivity:
 
     def of(self, peers: list[str], use_cores: FloatArray) -> FloatArray | None:
         """theta of these peers, or None while the model is not to be trusted."""
+        if len(peers) > self.MAX_PEERS:
+            return None
         self._know(peers, use_cores)
         if not self.trusted:
             return None
-        theta: FloatArray = self._theta[[self._peers.index(peer) for peer in peers]]
+        theta: FloatArray = self._theta[[self._row[peer] for peer in peers]]
         return theta
 
     def learn(self, ratio: dict[str, float], error_change: float) -> None:
         """One settled sample: the parts cut of each peer (negative: given back), and what e did then."""
-        known = [peer for peer in ratio if peer in self._peers]
-        if not known or not math.isfinite(error_change):
-            return
-        x = np.zeros(len(self._peers))
-        for peer in known:
-            x[self._peers.index(peer)] = ratio[peer]
-        if not x.any():
+        x = np.zeros(len(self._row))
+        for peer, part in ratio.items():
+            if peer in self._row:
+                x[self._row[peer]] = part
+        if not x.any() or not np.isfinite(x).all() or not math.isfinite(error_change):
             return
         forgetting = self._gains.forgetting
         innovation = -error_change - float(x @ self._theta)
@@ -160,28 +190,32 @@ class Sensitivity:
         kalman = weighted / (forgetting + float(x @ weighted))
         self._theta = np.maximum(self._theta + kalman * innovation, 0.0)
         grown = (self._covariance - np.outer(kalman, weighted)) / forgetting
-        # Without news along an axis forgetting would blow its variance up without end.
-        self._covariance = grown * min(1.0, self.PRIOR_VARIANCE / max(float(grown.diagonal().max()), 1e-12))
+        # Without news of a peer, forgetting would blow its variance up without end. Each is held by itself:
+        # scaled down together, those with news would be taken for certain, and never change again.
+        held = np.sqrt(np.minimum(1.0, self.PRIOR_VARIANCE / np.maximum(grown.diagonal(), 1e-12)))
+        bounded = grown * np.outer(held, held)
+        self._covariance = (bounded + bounded.T) / 2  # rounding must not bend it
         self._samples += 1
 
     def _know(self, peers: list[str], use_cores: FloatArray) -> None:
-        total = max(float(use_cores.sum()), 1e-9)
-        new = [(peer, float(use) / total) for peer, use in zip(peers, use_cores, strict=True)]
-        new = [(peer, share) for peer, share in new if peer not in self._peers]
-        gone = [n for n, peer in enumerate(self._peers) if peer not in peers]
-        if gone and len(self._peers) - len(gone) + len(new) > 64:
-            self._drop(gone)
-        if new:
-            size = len(self._peers) + len(new)
-            covariance = np.eye(size) * self.PRIOR_VARIANCE
-            covariance[: len(self._peers), : len(self._peers)] = self._covariance
-            self._covariance = covariance
-            prior = [self._gains.prior_sensitivity * share for _, share in new]
-            self._theta = np.concatenate([self._theta, prior])
-            self._peers += [peer for peer, _ in new]
+        use = np.nan_to_num(use_cores)
+        share = use / max(float(use.sum()), 1e-9)
+        new = {peer: float(part) for peer, part in zip(peers, share, strict=True) if peer not in self._row}
+        if not new:
+            return
+        if len(self._row) + len(new) > self.MAX_PEERS:
+            self._keep(set(peers))
+        before, size = len(self._row), len(self._row) + len(new)
+        covariance = np.eye(size) * self.PRIOR_VARIANCE
+        covariance[:before, :before] = self._covariance
+        self._covariance = covariance
+        prior = [self._gains.prior_sensitivity * part for part in new.values()]
+        self._theta = np.concatenate([self._theta, prior])
+        self._row |= {peer: before + n for n, peer in enumerate(new)}
 
-    def _drop(self, rows: list[int]) -> None:
-        keep = [n for n in range(len(self._peers)) if n not in rows]
-        self._peers = [self._peers[n] for n in keep]
-        self._theta = self._theta[keep]
-        self._covariance = self._covariance[np.ix_(keep, keep)]
+    def _keep(self, peers: set[str]) -> None:
+        kept = [peer for peer in self._row if peer in peers]
+        rows = [self._row[peer] for peer in kept]
+        self._theta = self._theta[rows]
+        self._covariance = self._covariance[np.ix_(rows, rows)]
+        self._row = {peer: n for n, peer in enumerate(kept)}

@@ -30,6 +30,7 @@ def forecast(
 
     Same unit as `values`, never negative; NaN where the window has no value.
     """
+    values = values.astype(np.float64)
     known = ~np.isnan(values)
     counts = known.sum(axis=0)
     high = percentile_of_sorted(np.sort(values, axis=0), counts, percentile)

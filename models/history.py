@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 from models.container import FloatArray
 from models.rates import METRICS
 
-# A window is judged only when at least this part of the ticks that fit in it brought a value.
+# A window is judged only when values stand for at least this part of it.
 MIN_COVERAGE = 0.75
+# A value stands for the time since the tick before, but for no more than this many ticks: one reading after a
+# long stall says too little of all that time.
+LONGEST_TICKS = 2.0
 
 
 class History:
@@ -46,7 +49,10 @@ class History:
         self._values[:, :, self.row[container]] = np.nan
 
     def push(self, now_seconds: float, columns: dict[str, FloatArray]) -> None:
-        """Add one tick. Metrics that are not in `columns` are NaN."""
+        """Add one tick. Metrics that are not in `columns` are NaN.
+
+        `now_seconds` is monotonic: it never goes back, but may stand still.
+        """
         self._head = (self._head + 1) % self._slots
         self._times[self._head] = now_seconds
         for n, name in enumerate(METRICS):
@@ -56,6 +62,7 @@ class History:
         """Forget the past of all: after a thaw it says nothing about now."""
         self._values[:] = np.nan
         self._times[:] = -np.inf
+        self._head = -1
 
     def times(self, seconds: float) -> FloatArray:
         """The ticks of the last `seconds`, oldest first."""
@@ -71,27 +78,53 @@ class History:
         values: NDArray[np.float32] = self._values[:, self._last(seconds)]
         return values
 
-    def percentile(self, metric: str, percent: float, seconds: float) -> FloatArray:
-        """The percentile over the last `seconds` per container; NaN where too little of it was seen."""
-        values = np.sort(self.window(metric, seconds), axis=0)  # NaN sorts last
-        counts = np.count_nonzero(~np.isnan(values), axis=0)
-        result = percentile_of_sorted(values, counts, percent)
-        result[counts < math.floor(MIN_COVERAGE * seconds / self.tick_seconds)] = np.nan
+    def percentile(
+        self, metric: str, percent: float, seconds: float, coverage: float = MIN_COVERAGE
+    ) -> FloatArray:
+        """The percentile over the last `seconds` per container.
+
+        NaN where the values stand for less than the part `coverage` of the window, or where there is none.
+        """
+        values = self.window(metric, seconds)
+        known = ~np.isnan(values)
+        ordered = np.sort(values, axis=0)  # NaN sorts last
+        result = percentile_of_sorted(ordered, np.count_nonzero(known, axis=0), percent)
+        if coverage > 0:
+            # Half a tick of slack: ticks come a little early or late.
+            least = coverage * seconds - self.tick_seconds / 2
+            result[self._lengths(seconds) @ known < least] = np.nan
         return result
 
+    def _lengths(self, seconds: float) -> FloatArray:
+        """The time in seconds for which each tick of the window stands."""
+        slots = self._last(seconds)
+        before = self._times[(slots - 1) % self._slots]
+        lengths = self._times[slots] - before
+        # Before the very first tick, and across the ring's end, there is nothing to measure from.
+        lengths = np.where((lengths >= 0) & np.isfinite(lengths), lengths, self.tick_seconds)
+        return np.minimum(lengths, LONGEST_TICKS * self.tick_seconds)
+
     def _last(self, seconds: float) -> NDArray[np.intp]:
+        """The slots of the last `seconds`, oldest first.
+
+        A tick speaks of the time before it, so a window of eight ticks' length is eight ticks, not nine. Half
+        a tick inward, so that neither an early nor a late tick changes that.
+        """
         if self._head < 0:
             return np.empty(0, np.intp)
-        # Half a tick of slack, so that a tick that came a little late still counts into the window.
-        wanted = min(self._slots, round(seconds / self.tick_seconds) + 1)
-        slots = (self._head - np.arange(wanted - 1, -1, -1)) % self._slots
-        recent = self._times[slots] > self._times[self._head] - seconds - self.tick_seconds / 2
-        kept: NDArray[np.intp] = slots[recent][-max(1, round(seconds / self.tick_seconds)) :]
+        slots = (self._head - np.arange(self._slots - 1, -1, -1)) % self._slots
+        oldest = self._times[self._head] - max(seconds - self.tick_seconds / 2, 0.0)
+        kept: NDArray[np.intp] = slots[self._times[slots] >= oldest]
         return kept
 
 
-def percentile_of_sorted(values: NDArray[np.float32], counts: NDArray[np.intp], percent: float) -> FloatArray:
-    """Linear-interpolated percentile down axis 0 of values sorted with NaN last, `counts` of them real."""
+def percentile_of_sorted(
+    values: NDArray[np.float32] | FloatArray, counts: NDArray[np.intp], percent: float
+) -> FloatArray:
+    """Percentile down axis 0 of values sorted with NaN last, `counts` of them real, NaN where none is.
+
+    Linear between values, as numpy.nanpercentile does it, which takes a hundred times as long.
+    """
     result = np.full(values.shape[1:], np.nan)
     if values.shape[0] == 0:
         return result

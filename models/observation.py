@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.container import Container, FloatArray
-from models.history import History
+from models.history import MIN_COVERAGE, History
 
 RECENT_SECONDS = 0.5
 """How far back "now" reaches: two ticks by default, so that one odd reading is not taken for the state."""
@@ -37,23 +37,25 @@ class Observation:
     allowed_cpus: tuple[frozenset[int], ...]
     abnormal: tuple[str, ...] = ()
     hands_off: frozenset[str] = frozenset()
-    _memo: dict[tuple[str, float, float], FloatArray] = field(default_factory=dict)
+    _memo: dict[tuple[str, float, float, float], FloatArray] = field(default_factory=dict)
 
-    def percentile(self, metric: str, percent: float, seconds: float) -> FloatArray:
+    def percentile(
+        self, metric: str, percent: float, seconds: float, coverage: float = MIN_COVERAGE
+    ) -> FloatArray:
         """`History.percentile`, computed once a round."""
-        key = (metric, percent, seconds)
+        key = (metric, percent, seconds, coverage)
         if key not in self._memo:
-            self._memo[key] = self.history.percentile(metric, percent, seconds)
+            self._memo[key] = self.history.percentile(metric, percent, seconds, coverage)
         return self._memo[key]
 
     def recent(self, metric: str) -> FloatArray:
         """The mean of the last moments per row; NaN where there is no value."""
-        key = (metric, -1.0, RECENT_SECONDS)
+        key = (metric, -1.0, RECENT_SECONDS, 0.0)
         if key not in self._memo:
             values = self.history.window(metric, RECENT_SECONDS)
             known = ~np.isnan(values)
             with np.errstate(invalid="ignore"):
-                self._memo[key] = np.where(known, values, 0.0).sum(axis=0) / known.sum(axis=0)
+                self._memo[key] = np.where(known, values, 0.0).sum(axis=0, dtype=float) / known.sum(axis=0)
         return self._memo[key]
 
     def row(self, container_id: str) -> int | None:

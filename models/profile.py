@@ -5,7 +5,6 @@ All containers and metrics at once; the portrait of an application is that of th
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -67,26 +66,41 @@ def profile(history: History, fast_seconds: float, slow_seconds: float) -> Profi
 
 
 def app_profile(history: History, apps: Sequence[str], fast_seconds: float, slow_seconds: float) -> Profile:
-    """The portrait of every application: `apps[i]` is the app of container i, "" for none.
+    """The portrait of every application: `apps[i]` is the app of the history's row i, "" for none.
 
     CPU and memory are summed; of ratios and latencies the worst container speaks for the whole.
     """
     names = tuple(sorted({app for app in apps if app}))
-    members = [np.flatnonzero([app == name for app in apps]) for name in names]
+    order, starts = _groups(names, apps)
 
     def stats(seconds: float) -> Stats:
-        values = history.all_metrics(seconds)
-        merged = np.full((*values.shape[:2], len(names)), np.nan, np.float32)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # all-NaN windows are no news
-            for n, rows in enumerate(members):
-                for m, metric in enumerate(METRICS):
-                    part = values[m][:, rows]
-                    summed = metric.endswith(("_cores", "_bytes"))
-                    merged[m, :, n] = _nan_sum(part) if summed else np.nanmax(part, axis=1)
-        return window_stats(merged, history.times(seconds))
+        return window_stats(_merged(history.all_metrics(seconds), order, starts), history.times(seconds))
 
     return Profile(names, stats(fast_seconds), stats(slow_seconds))
+
+
+def _groups(names: tuple[str, ...], apps: Sequence[str]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The rows that belong to an app, sorted by it, and where each app's rows begin."""
+    number = {name: n for n, name in enumerate(names)}
+    of_row = np.array([number.get(app, -1) for app in apps], np.intp)
+    order = np.argsort(of_row, kind="stable")[np.count_nonzero(of_row < 0) :]
+    return order, np.searchsorted(of_row[order], np.arange(len(names)))
+
+
+def _merged(
+    values: NDArray[np.float32], order: NDArray[np.intp], starts: NDArray[np.intp]
+) -> NDArray[np.float32]:
+    """Values (metrics, ticks, apps) of values (metrics, ticks, rows); NaN where no container has one."""
+    if not len(starts):
+        return np.empty((*values.shape[:2], 0), np.float32)
+    members = values[:, :, order]
+    known = np.logical_or.reduceat(~np.isnan(members), starts, axis=2)
+    total = np.add.reduceat(np.nan_to_num(members), starts, axis=2)
+    worst = np.fmax.reduceat(members, starts, axis=2)
+    summed = np.array([metric.endswith(("_cores", "_bytes")) for metric in METRICS])
+    merged: NDArray[np.float32] = np.where(summed[:, np.newaxis, np.newaxis], total, worst)
+    merged[~known] = np.nan
+    return merged
 
 
 def window_stats(values: NDArray[np.float32], times: FloatArray) -> Stats:
@@ -111,18 +125,13 @@ def window_stats(values: NDArray[np.float32], times: FloatArray) -> Stats:
         return column.reshape(metrics, rows)
 
     return Stats(
-        low=shaped(percentile_of_sorted(ordered.astype(np.float32), counts, LOW_PERCENTILE)),
-        high=shaped(percentile_of_sorted(ordered.astype(np.float32), counts, HIGH_PERCENTILE)),
+        low=shaped(percentile_of_sorted(ordered, counts, LOW_PERCENTILE)),
+        high=shaped(percentile_of_sorted(ordered, counts, HIGH_PERCENTILE)),
         mean=shaped(mean),
         deviation=shaped(deviation),
         trend=shaped(trend),
         last=shaped(last),
     )
-
-
-def _nan_sum(part: NDArray[np.float32]) -> NDArray[np.float32]:
-    total: NDArray[np.float32] = np.nansum(part, axis=1)
-    return np.where(np.isnan(part).all(axis=1), np.float32(np.nan), total)
 
 
 def _plain(value: float) -> float | None:
