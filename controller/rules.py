@@ -2,14 +2,15 @@
 
 A rule fires when the *low* percentile of its window is above the threshold: nearly all of the window was
 bad, so that one spike never moves a limit. It is clear when the matching *high* percentile of the hold time
-is below the clear threshold: nearly all of it was good. In between it is neither. A metric that is stale or
-has too few samples fires nothing.
+is below the clear threshold: nearly all that was seen of it was good. In between it is neither. A metric that
+is stale or has too few samples fires nothing; once the whole hold time brought no value, it is clear.
 """
 
 from __future__ import annotations
 
 import importlib
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -20,10 +21,11 @@ import numpy as np
 from controller.config import Config, ConfigError, RuleConfig
 from models.container import BoolArray, FloatArray
 from models.observation import Observation
-from models.rates import NODE
+from models.rates import METRICS, NODE
 
 ENTRY_POINT_GROUP = "quotapilot.rules"
 FAILURES_BEFORE_CUT_OFF = 3
+FORGIVEN_AFTER_SECONDS = 600.0  # a failure now and then, of an agent that runs for months
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,11 @@ class RuleResult:
 
 
 class Rule(Protocol):
-    """A rule. One of your own is built as `YourRule(name, RuleConfig)` and must not touch files or clocks."""
+    """A rule. One of your own is built as `YourRule(name, RuleConfig)` and must not touch files or clocks.
+
+    `rules.NAME.use` says where it is: the name of an entry point in the group `quotapilot.rules`, or
+    "package.module:Class". One that raises, or returns what can't be used, is cut off.
+    """
 
     name: str
     metric: str
@@ -76,9 +82,14 @@ class Findings:
 
 
 class ThresholdRule:
-    """The built-in rule: a metric's percentile against a threshold, absolute or relative."""
+    """The built-in rule: a metric's percentile against a threshold, absolute or relative.
+
+    A healthy baseline is the median of the last minute in which the rule neither fired nor was unclear. It
+    falls at once and at most doubles in an hour, so that what gets worse slowly is not taken for healthy.
+    """
 
     BASELINE_PERCENTILE = 50.0
+    BASELINE_DOUBLES_IN_SECONDS = 3600.0
 
     def __init__(self, name: str, config: RuleConfig, baseline_seconds: float = 60.0) -> None:
         self.name = name
@@ -86,6 +97,7 @@ class ThresholdRule:
         self._config = config
         self._baseline_seconds = baseline_seconds
         self._baseline: dict[str, float] = {}
+        self._learned_at_seconds = -math.inf
 
     def evaluate(self, seen: Observation) -> RuleResult:
         """See the module's comment."""
@@ -97,11 +109,10 @@ class ThresholdRule:
         recent = seen.recent(config.metric)
         high = recent
         if config.hold > 0:
-            high = seen.percentile(config.metric, 100 - config.percentile, config.hold)
-            high = np.where(np.isnan(high), recent, high)
-        with np.errstate(invalid="ignore"):
-            fired = (low > threshold) & (recent > threshold)
-            unclear = fired | (high >= clear_threshold)
+            # Whatever was seen counts: a source that pauses for a moment has not cleared anything.
+            high = seen.percentile(config.metric, 100 - config.percentile, config.hold, coverage=0.0)
+        fired = (low > threshold) & (recent > threshold)
+        unclear = fired | (high >= clear_threshold)
         self._learn_baseline(seen, fired | unclear)
         return RuleResult(fired, unclear, recent, threshold)
 
@@ -130,16 +141,22 @@ class ThresholdRule:
             for name, value, bad in zip(seen.history.ids, level, sick, strict=True)
             if not bad and not np.isnan(value)
         }
-        here = set(seen.history.ids)
-        self._baseline = {n: v for n, v in self._baseline.items() if n in here} | known
+        elapsed = seen.now_seconds - self._learned_at_seconds
+        self._learned_at_seconds = seen.now_seconds
+        growth = 2 ** min(elapsed / self.BASELINE_DOUBLES_IN_SECONDS, 1.0)
+        old = {name: value for name, value in self._baseline.items() if name in seen.history.row}
+        # From 0 nothing grows; the rule's minimum is what counts there.
+        risen = {name: min(value, old[name] * growth) for name, value in known.items() if old.get(name)}
+        self._baseline = old | known | risen
 
 
 class RuleBook:
-    """All enabled rules. One that raises again and again is cut off; the others go on."""
+    """All enabled rules. One that fails again and again is cut off; the others go on."""
 
     def __init__(self, rules: list[Rule]) -> None:
         self._rules = rules
         self._failures: dict[str, int] = {}
+        self._failed_at_seconds: dict[str, float] = {}
 
     @classmethod
     def of(cls, config: Config) -> RuleBook:
@@ -148,7 +165,7 @@ class RuleBook:
 
     @property
     def cut_off(self) -> tuple[str, ...]:
-        """The names of rules that raised too often."""
+        """The names of rules that failed too often."""
         return tuple(name for name, count in self._failures.items() if count >= FAILURES_BEFORE_CUT_OFF)
 
     def evaluate(self, seen: Observation) -> Findings:
@@ -160,32 +177,50 @@ class RuleBook:
             if self._failures.get(rule.name, 0) >= FAILURES_BEFORE_CUT_OFF:
                 continue
             try:
-                result = rule.evaluate(seen)
-                rows = np.flatnonzero(result.fired)
-                found = [
-                    Finding(rule.name, rule.metric, float(result.signal[n]), float(result.target[n]))
-                    for n in rows
-                ]
-                not_well = {names[n] for n in np.flatnonzero(result.unclear)}
+                result = _usable(rule.evaluate(seen), len(names))
             except Exception:
-                self._failures[rule.name] = self._failures.get(rule.name, 0) + 1
-                log.exception("rule %s failed (%d times)", rule.name, self._failures[rule.name])
+                self._count_failure(rule.name, seen.now_seconds)
                 continue
-            unclear |= not_well
-            for n, finding in zip(rows, found, strict=True):
-                name = names[n]
-                if name not in fired or finding.error > fired[name].error:
-                    fired[name] = finding
+            unclear.update(names[n] for n in np.flatnonzero(result.unclear))
+            for n in np.flatnonzero(result.fired):
+                finding = Finding(rule.name, rule.metric, float(result.signal[n]), float(result.target[n]))
+                if names[n] not in fired or finding.error > fired[names[n]].error:
+                    fired[names[n]] = finding
         return Findings(fired, frozenset(unclear))
+
+    def _count_failure(self, rule: str, now_seconds: float) -> None:
+        if now_seconds - self._failed_at_seconds.get(rule, now_seconds) > FORGIVEN_AFTER_SECONDS:
+            self._failures[rule] = 0
+        self._failures[rule] = self._failures.get(rule, 0) + 1
+        self._failed_at_seconds[rule] = now_seconds
+        log.exception("rule %s failed (%d times)", rule, self._failures[rule])
+
+
+def _usable(result: RuleResult, rows: int) -> RuleResult:
+    """The result as arrays that can be relied on. Raises ValueError or TypeError for what can't be used."""
+    fired, unclear = np.asarray(result.fired), np.asarray(result.unclear)
+    signal, target = np.asarray(result.signal, float), np.asarray(result.target, float)
+    for name, column in (("fired", fired), ("unclear", unclear), ("signal", signal), ("target", target)):
+        if column.shape != (rows,):
+            raise ValueError(f"{name} has shape {column.shape} instead of {(rows,)}")
+    if fired.dtype != bool or unclear.dtype != bool:
+        raise ValueError(f"fired and unclear must be booleans, not {fired.dtype} and {unclear.dtype}")
+    if not (np.isfinite(signal[fired]) & np.isfinite(target[fired]) & (target[fired] > 0)).all():
+        raise ValueError("it fires where signal or target is no finite number, or the target is not above 0")
+    return RuleResult(fired, unclear, signal, target)
 
 
 def _build(name: str, config: RuleConfig, whole: Config) -> Rule:
     if config.use is None:
         return ThresholdRule(name, config, whole.forecast.slow_window)
     try:
-        return _load(config.use)(name, config)
+        rule = _load(config.use)(name, config)
+        if rule.name != name or rule.metric not in METRICS or not callable(rule.evaluate):
+            raise TypeError(f"needs name (as given), metric (one of {', '.join(METRICS)}) and evaluate(seen)")
+        return rule
     except Exception as error:
-        raise ConfigError(f"rules.{name}.use: {config.use}: {error}") from error
+        place = whole.place(f"rules.{name}.use")
+        raise ConfigError(f"{place}: {config.use}: {error or type(error).__name__}") from error
 
 
 def _load(reference: str) -> Callable[[str, RuleConfig], Rule]:

@@ -10,42 +10,61 @@ Two rules hold for the table:
   2. A pair that is not in the table cannot happen: the command center knows the state before it speaks, so
      anything else is an error in it and raises `MachineError`.
 
-The diagram in docs/states.md is generated from this table (`python -m controller.states`).
+docs/states.md is generated from this table (`python -m controller.states_page`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from transitions import Machine, MachineError
 
-__all__ = ["ANY", "TABLE", "Event", "MachineError", "State", "diagram", "transition"]
+__all__ = ["ANY", "MEANING", "TABLE", "Event", "MachineError", "State", "transition"]
 
 
 class State(StrEnum):
-    """What a container is going through."""
+    """What a container is going through; `MEANING` says what."""
 
-    NORMAL = "normal"  # no rule of its is triggered, and it owns no claim
-    PRESSURED = "pressured"  # a rule is triggered; its verdict says where the diagnosis stands
-    THROTTLING_PEER = "throttling-peer"  # it owns at least one claim on a peer
-    RECOVERING = "recovering"  # its rule has been clear for the hold time; claims are being given back
-    FROZEN_NODE = "frozen-node"  # the node itself is abnormal: nothing is adjusted
+    NORMAL = "normal"
+    PRESSURED = "pressured"
+    THROTTLING_PEER = "throttling-peer"
+    RECOVERING = "recovering"
+    FROZEN_NODE = "frozen-node"
 
 
 class Event(StrEnum):
-    """What can happen to a container."""
+    """What can happen to a container; `MEANING` says what."""
 
-    FIRED = "fired"  # a rule of its fires
-    CLAIMED = "claimed"  # it got its first claim on a peer
-    ACQUITTED = "acquitted"  # its last claim is gone while it still hurts: wrong suspect, or peer gone
-    CLEARED = "cleared"  # its rule has been clear for the hold time, and it holds nothing
-    CLEARED_HOLDING = "cleared_holding"  # the same, and it holds claims or a raised limit of its own
-    RELAPSED = "relapsed"  # a rule fires again while a claim of its still binds
-    GAVE_BACK = "gave_back"  # everything it held is back
-    FROZE = "froze"  # the node became abnormal, or the operator froze it
-    THAWED = "thawed"  # the node has been well for the thaw time, and it holds nothing
-    THAWED_HOLDING = "thawed_holding"  # the same, and it holds something
+    FIRED = "fired"
+    CLAIMED = "claimed"
+    ACQUITTED = "acquitted"
+    CLEARED = "cleared"
+    CLEARED_HOLDING = "cleared_holding"
+    RELAPSED = "relapsed"
+    GAVE_BACK = "gave_back"
+    FROZE = "froze"
+    THAWED = "thawed"
+    THAWED_HOLDING = "thawed_holding"
 
+
+MEANING: Mapping[State | Event, str] = {
+    State.NORMAL: "no rule of its is triggered, and it owns no claim",
+    State.PRESSURED: "a rule is triggered; its verdict says where the diagnosis stands",
+    State.THROTTLING_PEER: "it owns at least one claim on a peer",
+    State.RECOVERING: "its rules have been clear for the hold time; what it holds is being given back",
+    State.FROZEN_NODE: "the node itself is abnormal: nothing is adjusted, the scene is left as it is",
+    Event.FIRED: "a rule of its fires, and no claim of its binds anybody",
+    Event.CLAIMED: "it got its first claim on a peer",
+    Event.ACQUITTED: "its last claim is gone while it still hurts: wrong suspect, or the peer has gone",
+    Event.CLEARED: "its rules have been clear for the hold time, and it holds nothing",
+    Event.CLEARED_HOLDING: "the same, and it holds claims or a raised limit of its own",
+    Event.RELAPSED: "a rule fires again while a claim of its still binds",
+    Event.GAVE_BACK: "everything it held is given back",
+    Event.FROZE: "the node became abnormal, or the operator froze it",
+    Event.THAWED: "the node has been well for the thaw time, and it holds nothing",
+    Event.THAWED_HOLDING: "the same, and it holds something",
+}
 
 ANY = tuple(state for state in State if state is not State.FROZEN_NODE)
 
@@ -86,17 +105,3 @@ def transition(state: State, event: Event) -> State:
     model = _Model(state)
     _machine.events[event.value].trigger(model)
     return State(model.state)
-
-
-def diagram() -> str:
-    """The table as a Mermaid state diagram (its identifiers can't have a hyphen)."""
-    name = {state: state.replace("-", "_") for state in State}
-    lines = ["stateDiagram-v2", *(f'    state "{state}" as {name[state]}' for state in State)]
-    lines.append(f"    [*] --> {name[State.NORMAL]}")
-    for event, source, dest in TABLE:
-        lines.append(f"    {name[source]} --> {name[dest]}: {event.replace('_', ' ')}")
-    return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    print(diagram(), end="")

@@ -6,13 +6,14 @@ A bare number for a time would leave the unit to a guess, so it is refused.
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
 _TIME_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_TIME = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(us|ms|s|m|h|d)\s*$")
-_MILLI = re.compile(r"^\s*(\d+(?:\.\d+)?)m\s*$")
+_TIME = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(us|ms|s|m|h|d)\s*$", re.ASCII)
+_CORES = re.compile(r"^\s*(\d+(?:\.\d+)?)(m?)\s*$", re.ASCII)
 
 
 def parse_seconds(value: object) -> float:
@@ -24,23 +25,19 @@ def parse_seconds(value: object) -> float:
 
 
 def format_seconds(seconds: float) -> str:
-    """The shortest text that `parse_seconds` reads back as the same value."""
-    for unit in ("d", "h", "m", "s", "ms"):
-        number = seconds / _TIME_UNITS[unit]
-        if number >= 1 and float(f"{number:g}") * _TIME_UNITS[unit] == seconds:
-            return f"{number:g}{unit}"
-    return f"{seconds:g}s"
+    """A short text that `parse_seconds` reads back as exactly the same value."""
+    for unit, factor in reversed(_TIME_UNITS.items()):
+        number = f"{seconds / factor:g}"
+        if seconds >= factor and "e" not in number and float(number) * factor == seconds:
+            return number + unit
+    return f"{Decimal(seconds):f}s"
 
 
 def parse_cores(value: object) -> float:
     """Cores of a number (0.5) or a Kubernetes quantity ("500m", "2"). Raises ValueError."""
     if isinstance(value, str):
-        if match := _MILLI.match(value):
-            return float(match[1]) / 1000
-        try:
-            return float(value)
-        except ValueError:
-            pass
+        if match := _CORES.match(value):
+            return float(match[1]) / (1000 if match[2] else 1)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     raise ValueError(f"{value!r} is not an amount of CPU; write cores (0.5) or millicores (500m)")
@@ -57,7 +54,10 @@ def _parse_threshold(value: object) -> object:
 
 
 Seconds = Annotated[
-    float, BeforeValidator(parse_seconds), PlainSerializer(format_seconds, return_type=str), Field(ge=0)
+    float,
+    BeforeValidator(parse_seconds),
+    PlainSerializer(format_seconds, return_type=str),
+    Field(ge=0, allow_inf_nan=False),
 ]
 PositiveSeconds = Annotated[Seconds, Field(gt=0)]
 Cores = Annotated[float, BeforeValidator(parse_cores), Field(ge=0, allow_inf_nan=False)]
