@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -12,6 +13,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from backends.cgroup import open_node
+from controller.api.client import post
 from controller.demo.controllers import Controller
 from controller.demo.load import Plan, Rate
 from controller.demo.observer import GroupReader, Watch
@@ -20,7 +23,7 @@ from controller.demo.records import JsonLines, observations_of, requests_of
 from controller.demo.result import ActResult
 from controller.demo.scene import Scene
 from controller.demo.timeline import Timeline
-from models.container import Slo
+from models.container import CpuLimit, Slo
 
 _READY_WITHIN_SECONDS = 30.0
 _OVERDUE_SECONDS = 10.0
@@ -42,6 +45,19 @@ class ServiceSettings:
     downstream_ms: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What is special about an act; all times count from its start.
+
+    `hog_intervals`: when the busy loops work (None: always). `online_limit_cores`: the service's own limit.
+    `changes`: what the service is told on the way, as its /control takes it, ascending.
+    """
+
+    hog_intervals: tuple[tuple[float, float], ...] | None = None
+    online_limit_cores: float | None = None
+    changes: tuple[tuple[float, Mapping[str, float]], ...] = ()
+
+
 def run_act(
     scene: Scene,
     timeline: Timeline,
@@ -49,6 +65,7 @@ def run_act(
     *,
     slo: Slo,
     service: ServiceSettings,
+    conditions: Conditions = Conditions(),
     seed: int = 1,
     progress: Report | None = None,
 ) -> ActResult:
@@ -57,7 +74,7 @@ def run_act(
     `progress` is called about once a second. Raises ActFailed, and what the controller raises.
     """
     with tempfile.TemporaryDirectory(prefix="quotapilot-demo-") as directory:
-        act = _Act(scene, timeline, controller, Path(directory), slo, service, seed)
+        act = _Act(scene, timeline, controller, Path(directory), slo, service, conditions, seed)
         try:
             act.run(progress)
         finally:
@@ -74,28 +91,31 @@ class _Act:
         directory: Path,
         slo: Slo,
         service: ServiceSettings,
+        conditions: Conditions,
         seed: int,
     ) -> None:
         self._scene, self._timeline, self._controller = scene, timeline, controller
         self._directory, self._slo, self._service, self._seed = directory, slo, service, seed
+        self._conditions, self._changes = conditions, list(conditions.changes)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._start_at = 0.0
         self._ends_at = 0.0
         self._restored = False
 
     def run(self, progress: Report | None) -> None:
+        self._limit_online()
         url = self._start_service()
-        if self._timeline.hogs:
-            self._start(
-                "hog", self._scene.offline, "--loops", str(self._timeline.hogs), "--work-file", self._work
-            )
+        if self._conditions.hog_intervals is None:
+            self._start_hogs()
         # Before the controller, so that the observer knows what there was to go back to.
         self._start_observer()
         before = self._limits()
         try:
             self._controller.start(self._scene, self._scene.online, self._scene.offline, url, self._slo)
             self._start_load(url)
-            self._attend(progress)
+            if self._conditions.hog_intervals is not None:
+                self._start_hogs()
+            self._attend(url, progress)
         finally:
             with self._scene.held():
                 self._controller.stop()
@@ -163,7 +183,31 @@ class _Act:
         self._await_file("load", self._file("requests"))
         self._start_at = float(JsonLines(self._file("requests")).read()[0]["start_at_seconds"])
 
-    def _attend(self, progress: Report | None) -> None:
+    def _limit_online(self) -> None:
+        if (cores := self._conditions.online_limit_cores) is not None:
+            with closing(open_node()) as node:
+                node.set_limit(self._scene.online, CpuLimit().with_cores(cores))
+
+    def _start_hogs(self) -> None:
+        if not self._timeline.hogs:
+            return
+        intervals = self._conditions.hog_intervals
+        timing = [] if intervals is None else ["--intervals", json.dumps(intervals)]
+        self._start(
+            "hog",
+            self._scene.offline,
+            *("--loops", str(self._timeline.hogs)),
+            *("--work-file", self._work),
+            *("--start-at", str(self._start_at)),
+            *timing,
+        )
+
+    def _tell_service(self, url: str, now: float) -> None:
+        while self._changes and now - self._start_at >= self._changes[0][0]:
+            _, change = self._changes.pop(0)
+            asyncio.run(post(url, "/control", dict(change)))
+
+    def _attend(self, url: str, progress: Report | None) -> None:
         """Until the generator has ended by itself."""
         watcher = Watcher(
             self._controller.name,
@@ -177,6 +221,7 @@ class _Act:
         while load.poll() is None:
             self._check_alive()
             now = time.monotonic()
+            self._tell_service(url, now)
             if now > self._start_at + self._ends_at + _OVERDUE_SECONDS:
                 raise ActFailed(f"load: did not end in time{self._last_words('load')}")
             if progress is not None and now >= next_look:
@@ -212,8 +257,9 @@ class _Act:
 
     def _check_alive(self) -> None:
         for name, process in self._processes.items():
-            if process.poll() is not None:
-                raise ActFailed(f"{name}: ended with {process.returncode}{self._last_words(name)}")
+            if process.poll() is None or (name == "hog" and process.returncode == 0):
+                continue  # hogs whose intervals are over end by themselves
+            raise ActFailed(f"{name}: ended with {process.returncode}{self._last_words(name)}")
 
     def _last_words(self, name: str) -> str:
         lines = self._file(f"{name}.log").read_text(errors="replace").splitlines()[-5:]

@@ -55,8 +55,8 @@ def config_for(online_group: str, offline_group: str, service_url: str, slo: Slo
 class Engine:
     """Starts the agent in the scene's agent group; SIGTERM at the end, so that it gives everything back.
 
-    `transitions` and `revisions` are the lists of its API, oldest first, filled in by `stop`. `changes` are
-    merged into the configuration, section by section.
+    `transitions`, `revisions` and `alerts` are the lists of its API, oldest first, filled in by `stop`.
+    `changes` are merged into the configuration, section by section.
     """
 
     name = "quotapilot"
@@ -65,6 +65,7 @@ class Engine:
         self._changes = changes or {}
         self.transitions: list[dict[str, Any]] = []
         self.revisions: list[dict[str, Any]] = []
+        self.alerts: list[dict[str, Any]] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._directory = tempfile.TemporaryDirectory(prefix="quotapilot-demo-")
         self._url = ""
@@ -98,6 +99,7 @@ class Engine:
         try:
             self.transitions = self._ask("transitions")
             self.revisions = self._ask("revisions")
+            self.alerts = self._ask("alerts")
         except ApiError:
             pass  # it is dead or has not begun to answer; its exit code says so below
         process.send_signal(signal.SIGTERM)
