@@ -11,14 +11,14 @@ _INTRODUCTION = """\
 # States of a container
 
 Every container has a machine of its own, and each state describes it as a *victim*: as one that may be hurt.
-Being held back for someone else is not a state; a held container shows `holds`, and goes on speaking of its own
-pressure. Every transition is recorded with its trigger, its reason and the numbers it was decided on
+Being held back for someone else is not a state; a held container shows `holds`, and goes on speaking of its
+own pressure. Every transition is recorded with its trigger, its reason and the numbers it was decided on
 (`GET /api/v1/transitions`, `quotapilot explain`).
 """
 
 _AFTER_THE_DIAGRAM = """\
-An event that is not drawn at a state cannot happen there; the engine knows the state before it speaks, so that
-anything else is an error in it.
+An event that is not drawn at a state cannot happen there; the engine knows the state before it speaks, so
+that anything else is an error in it.
 """
 
 

@@ -11,7 +11,15 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
-_TIME_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+# Decimal, so that 5us is 5e-06 and not the nearest product of two floats to it.
+_TIME_UNITS = {
+    "us": Decimal("1e-6"),
+    "ms": Decimal("1e-3"),
+    "s": Decimal(1),
+    "m": Decimal(60),
+    "h": Decimal(3600),
+    "d": Decimal(86400),
+}
 _TIME = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(us|ms|s|m|h|d)\s*$", re.ASCII)
 _CORES = re.compile(r"^\s*(\d+(?:\.\d+)?)(m?)\s*$", re.ASCII)
 
@@ -21,16 +29,16 @@ def parse_seconds(value: object) -> float:
     match = _TIME.match(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"{value!r} is not a time; write a number with a unit: 250ms, 2s, 10m, 1h")
-    return float(match[1]) * _TIME_UNITS[match[2]]
+    return float(Decimal(match[1]) * _TIME_UNITS[match[2]])
 
 
 def format_seconds(seconds: float) -> str:
-    """A short text that `parse_seconds` reads back as exactly the same value."""
-    for unit, factor in reversed(_TIME_UNITS.items()):
-        number = f"{seconds / factor:g}"
-        if seconds >= factor and "e" not in number and float(number) * factor == seconds:
-            return number + unit
-    return f"{Decimal(seconds):f}s"
+    """The shortest text that `parse_seconds` reads back as exactly the same value."""
+    exact = Decimal(repr(seconds))
+    numbers = {unit: exact / factor for unit, factor in _TIME_UNITS.items() if exact >= factor}
+    texts = [f"{number.normalize():f}{unit}" for unit, number in numbers.items()]
+    same = [text for text in texts if parse_seconds(text) == seconds]
+    return min(same, key=len, default=f"{exact.normalize():f}s")
 
 
 def parse_cores(value: object) -> float:
