@@ -137,7 +137,9 @@ class Sensitivity:
     """
 
     MAX_PEERS = 64
-    PRIOR_VARIANCE = 1.0
+    # In units of the noise: theta is unknown to about 1 before anything is seen, and e, after a step has
+    # settled, is known to about 0.3.
+    PRIOR_VARIANCE = 10.0
 
     def __init__(self, gains: Gains) -> None:
         self._gains = gains
