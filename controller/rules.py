@@ -1,9 +1,11 @@
 """Who is hurt: trigger rules over the window, and the registry for rules that users plug in.
 
 A rule fires when the *low* percentile of its window is above the threshold: nearly all of the window was
-bad, so that one spike never moves a limit. It is clear when the matching *high* percentile of the hold time
-is below the clear threshold: nearly all that was seen of it was good. In between it is neither. A metric that
-is stale or has too few samples fires nothing; once the whole hold time brought no value, it is clear.
+bad, so that one spike never moves a limit. That is counted in time, and time of which nothing is known was
+not bad: a container that has just started with a burst has no bad window yet. It is clear when the matching
+*high* percentile of the hold time is below the clear threshold: nearly all that was seen of it was good. In
+between it is neither. A metric that is stale or has too few samples fires nothing; once the whole hold time
+brought no value, it is clear.
 """
 
 from __future__ import annotations
@@ -105,13 +107,14 @@ class ThresholdRule:
         scale = np.where(self._applies(seen), self._scale(seen), np.nan)
         threshold = np.maximum(config.threshold * scale, config.minimum)
         clear_threshold = np.maximum(config.clear_threshold * scale, config.minimum)
-        low = seen.percentile(config.metric, config.percentile, config.window)
         recent = seen.recent(config.metric)
         high = recent
         if config.hold > 0:
             # Whatever was seen counts: a source that pauses for a moment has not cleared anything.
             high = seen.percentile(config.metric, 100 - config.percentile, config.hold, coverage=0.0)
-        fired = (low > threshold) & (recent > threshold)
+        bad_seconds = seen.history.seconds_above(config.metric, threshold, config.window)
+        enough = (1 - config.percentile / 100) * config.window - 1e-6
+        fired = (bad_seconds >= enough) & (recent > threshold)
         unclear = fired | (high >= clear_threshold)
         self._learn_baseline(seen, fired | unclear)
         return RuleResult(fired, unclear, recent, threshold)

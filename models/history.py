@@ -95,6 +95,10 @@ class History:
             result[self._lengths(seconds) @ known < least] = np.nan
         return result
 
+    def seconds_above(self, metric: str, threshold: FloatArray, seconds: float) -> FloatArray:
+        """For how long of the last `seconds` each container was above its threshold, as far as was seen."""
+        return self._lengths(seconds) @ (self.window(metric, seconds) > threshold)
+
     def _lengths(self, seconds: float) -> FloatArray:
         """The time in seconds for which each tick of the window stands."""
         slots = self._last(seconds)

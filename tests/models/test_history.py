@@ -164,3 +164,10 @@ def test_clear_forgets_the_ticks_too() -> None:
     history.push(200.0, {"cpu_usage_cores": np.array([5.0])})
     assert history.times(60.0).tolist() == [200.0]
     assert history.window("cpu_usage_cores", 60.0)[:, 0].tolist() == [5]
+
+
+def test_time_above_a_threshold() -> None:
+    history = filled([1, 3, math.nan, 3, 3])
+    assert history.seconds_above("cpu_usage_cores", np.array([2.0]), 1.0).tolist() == [0.75]
+    assert history.seconds_above("cpu_usage_cores", np.array([2.0]), 0.5).tolist() == [0.5]
+    assert history.seconds_above("cpu_usage_cores", np.array([math.nan]), 2.0).tolist() == [0.0]
