@@ -6,13 +6,13 @@ The schema is `controller.schema`; what each key means to an operator stands in 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+from controller.clashes import Clash
 from controller.merge_patch import merge_patch
 from controller.schema import (
     ApiConfig,
@@ -117,17 +117,18 @@ def _build(values: Any, origin: Origin) -> Config:
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        problems = [line for item in error.errors() for line in _problems(item, origin)]
-        raise ConfigError("\n".join(problems)) from None
+        problems = [problem for item in error.errors() for problem in _problems(item)]
+        problems.sort(key=lambda problem: origin.line(*problem.keys))
+        texts = [f"{origin.place(*problem.keys)}: {problem.text}" for problem in problems]
+        raise ConfigError("\n".join(texts)) from None
     config._origin = origin
     return config
 
 
-def _problems(item: Any, origin: Origin) -> Iterator[str]:
+def _problems(item: Any) -> list[Clash]:
+    """What one error of pydantic says, in our words."""
     if item["type"] == "clashes":
-        for keys, text in item["ctx"]["clashes"]:
-            yield f"{origin.place(*keys)}: {text}"
-        return
+        return [*item["ctx"]["clashes"]]
     key = ".".join(str(part) for part in item["loc"] if part != "[key]")
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
@@ -137,9 +138,8 @@ def _problems(item: Any, origin: Origin) -> Iterator[str]:
     elif item["type"] != "value_error":
         message += f" (it is {item['input']!r})"
     elif match := _NAMES_A_KEY.match(message):
-        key = f"{key}.{match[1]}".lstrip(".")
-        message = match[2]
-    yield f"{origin.place(key)}: {message}"
+        key, message = f"{key}.{match[1]}".lstrip("."), match[2]
+    return [Clash((key,), message)]
 
 
 def _index_lines(node: yaml.Node, at: str, lines: dict[str, int], source: str) -> None:

@@ -160,7 +160,7 @@ class PriorityWindow(_Section):
     def _clock(cls, value: object) -> object:
         if isinstance(value, int | float):
             raise ValueError(f"{value!r} is not a time of day; write HH:MM")
-        return value
+        return value.zfill(5) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _opens(self) -> PriorityWindow:
@@ -450,14 +450,23 @@ class Origin:
     source: str = field(default="", compare=False)
     lines: Mapping[str, int] = field(default_factory=dict, compare=False)
 
+    def line(self, *keys: str) -> int:
+        """The line that `place` names, 0 for none."""
+        return self.lines.get(self._part(self._first(keys)), 0)
+
     def place(self, *keys: str) -> str:
         """Source, line and key of the first of `keys` that has a line; else of what it is part of."""
-        key = next((key for key in keys if key in self.lines), keys[0])
-        part = key
-        while part and part not in self.lines:
-            part = part.rpartition(".")[0]
-        where = f"{self.source}:{self.lines[part]}" if part in self.lines else self.source
-        return ": ".join(piece for piece in (where, key) if piece)
+        line = self.line(*keys)
+        where = f"{self.source}:{line}" if line else self.source
+        return ": ".join(piece for piece in (where, self._first(keys)) if piece)
+
+    def _first(self, keys: tuple[str, ...]) -> str:
+        return next((key for key in keys if key in self.lines), keys[0])
+
+    def _part(self, key: str) -> str:
+        while key and key not in self.lines:
+            key = key.rpartition(".")[0]
+        return key
 
 
 class Config(_Section):
@@ -496,7 +505,7 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _together(self) -> Config:
-        if found := [(clash.keys, clash.text) for clash in clashes(self)]:
+        if found := list(clashes(self)):
             raise PydanticCustomError("clashes", "keys contradict each other", {"clashes": found})
         return self
 
