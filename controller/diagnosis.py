@@ -48,7 +48,8 @@ def diagnose(case: Case, round_: Round) -> Diagnosis:
         "peers_reclaimable_cores": float(reclaimable.sum()),
     }
     headroom = _headroom(round_)
-    can_cut = numbers["peers_reclaimable_cores"] >= limits.min_reclaimable_cores
+    used = numbers["peers_usage_cores"] >= limits.min_reclaimable_cores
+    can_cut = used and numbers["peers_reclaimable_cores"] > 0
 
     def answer(verdict: Verdict, reason: str) -> Diagnosis:
         known = {name: round(value, 4) for name, value in numbers.items() if not math.isnan(value)}
@@ -78,7 +79,7 @@ def diagnose(case: Case, round_: Round) -> Diagnosis:
         return answer(Verdict.NOT_LOCAL, "neither throttled nor waiting for CPU")
     if can_cut:
         return answer(Verdict.PEERS, "waits for CPU that less important peers use")
-    if numbers["peers_usage_cores"] >= limits.min_reclaimable_cores:
+    if used:
         return answer(Verdict.EXHAUSTED, "waits for CPU, and every peer is at its floor")
     return answer(Verdict.NOT_LOCAL, "waits behind its own threads only; no peer uses CPU worth taking")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 LOW_SHARE = 0.15
-SURGE_SHARE = 0.65
+SURGE_SHARE = 0.62
 HOGS_PER_CPU = 2
 # Seconds of low load, surge, low load. "article" is as in the original: low until 90 s, 300 s in all.
 SHAPES: dict[str, tuple[float, float, float]] = {
@@ -64,10 +64,10 @@ class Timeline:
 def make_timeline(
     name: str, seconds: tuple[float, float, float], *, cpus: int, cpu_ms: float = 12.0
 ) -> Timeline:
-    """Load of 0.15 of the machine, then 0.65, then 0.15 again; two busy loops per CPU.
+    """Load of 0.15 of the machine, then 0.62, then 0.15 again; two busy loops per CPU.
 
     Alone the service is well at both. With an equal share for the busy loops it gets half of the machine, so
-    a queue grows by 0.3 seconds of waiting per second of surge.
+    a queue grows by a third of a second of waiting per second of surge.
     """
     low = LOW_SHARE * cpus * 1000 / cpu_ms
     high = SURGE_SHARE * cpus * 1000 / cpu_ms

@@ -10,7 +10,7 @@ def test_demand_follows_the_machine(cpus: int) -> None:
     line = make_timeline("compressed", SHAPES["compressed"], cpus=cpus, cpu_ms=12.0)
     cost = line.cpu_ms / 1000
     assert line.before.rate_per_second * cost == pytest.approx(0.15 * cpus)
-    assert line.surge.rate_per_second * cost == pytest.approx(0.65 * cpus)
+    assert line.surge.rate_per_second * cost == pytest.approx(0.62 * cpus)
     assert line.hogs == 2 * cpus
 
 
