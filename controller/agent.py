@@ -29,6 +29,7 @@ from controller.metrics import Counters, Exporter
 from controller.restore import restore_journal
 
 LIVENESS_SECONDS = 10.0
+START_SECONDS = 30.0  # within which the first tick must be done
 RELOAD_LOOK_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ class Agent:
         self._counters = Counters()
         self._exporter = Exporter(self._engine, self._counters)
         self._lag_seconds = math.inf
+        self._started_at_seconds = time.monotonic()
         self._ticked_at_seconds = -math.inf
         self._stop = asyncio.Event()
         self._reload = False
@@ -231,7 +233,9 @@ class Agent:
 
     def live(self) -> bool:
         """See the facade."""
-        return self._counters.ticks == 0 or self.loop_lag_seconds() < LIVENESS_SECONDS
+        if self._counters.ticks == 0:
+            return time.monotonic() - self._started_at_seconds < START_SECONDS
+        return self.loop_lag_seconds() < LIVENESS_SECONDS
 
     def metrics(self) -> bytes:
         """See the facade."""

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from backends.base import Gone, Node, Refused
+from backends.base import Node
 from controller.journal import Journal
+from controller.recorder import Recorder
+from controller.writer import Write, Writer
 
 
 def restore_journal(node: Node, journal: Journal) -> tuple[list[str], list[str]]:
     """Give back everything an earlier agent held: groups restored, and what could not be (with the reason).
 
     A group that is gone or another one by now, and one that holds a value that was never ours, is let go.
+    What could not be given back stays in the journal. Raises JournalError when it can't be read.
     """
-    restored: list[str] = []
-    failed: list[str] = []
-    for hold in sorted(journal.holds(), key=lambda hold: hold.group.count("/")):  # raise parents first
-        try:
-            if node.inode(hold.group) == hold.inode:
-                found = node.limit(hold.group)
-                if found.quota_us in hold.ours and found.quota_us != hold.base.quota_us:
-                    node.set_limit(hold.group, hold.base)
-                    restored.append(hold.group)
-                if hold.base_burst_us and node.burst_us(hold.group) != hold.base_burst_us:
-                    node.set_burst_us(hold.group, hold.base_burst_us)
-        except Gone:
-            pass
-        except Refused as error:
-            failed.append(f"{hold.group}: {error}")
-            continue
-        journal.forget(hold.group, hold.inode)
+    recorder = Recorder(journal)
+    grips = recorder.held_before()
+    writer = Writer(node, recorder)
+    # Looked at first: the order of writes depends on what the groups hold.
+    for grip in grips:
+        writer.look(grip, 0.0)
+    held = [grip for grip in grips if grip.held]
+    writes = [Write(grip, grip.now, grip.base, "", "an earlier agent left it", back=True) for grip in held]
+    done = writer.carry_out(writes, 0.0, 0.0)
+    restored = [revision.group for revision in done if revision.result == "restored"]
+    failed = [f"{grip.container.cgroup}: {grip.told}" for grip in held if grip.held]
     return restored, failed

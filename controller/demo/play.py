@@ -71,7 +71,8 @@ def play(options: argparse.Namespace, slo_seconds: float) -> int:
     drawn = _draw(picture, slo_seconds, acts, console)
     _summary(report, console)
     console.print(f"\nreport: {options.out / 'report.json'}" + (f", picture: {picture}" if drawn else ""))
-    return 0 if report["recovered_at_seconds"] is not None and report["restored"] else 1
+    held = report["violation_seconds"] == 0 or report["recovered_at_seconds"] is not None
+    return 0 if held and report["restored"] else 1
 
 
 def _simulated(backend: str, console: Console) -> bool:
