@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+from backends.cgroup import CgroupNode
 from backends.health import NodeHealth
 from backends.latency.push import PushedLatency
 from backends.latency.scraper import Scraper
@@ -19,14 +20,13 @@ from controller import view
 from controller.api.facade import Refused, UnknownContainer
 from controller.api.server import serve
 from controller.archive import Archive
-from controller.build import discovery_of, health_of, node_name, node_of
+from controller.build import discovery_of, health_of, node_name
 from controller.cases import Alert
 from controller.config import FIXED_SECTIONS, Config, ConfigError, dump, load, merge
 from controller.engine import Engine
 from controller.feed import Feed, Record
 from controller.journal import Journal
 from controller.metrics import Counters, Exporter
-from controller.restore import restore_journal
 
 LIVENESS_SECONDS = 10.0
 START_SECONDS = 30.0  # within which the first tick must be done
@@ -35,32 +35,17 @@ RELOAD_LOOK_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 
-class StartError(Exception):
-    """The agent can't start here; the text says why and what to do."""
-
-
 class Agent:
     """One agent on one node. Implements `controller.api.facade.Agent`."""
 
-    def __init__(self, config: Config, path: Path | None = None, dry_run: bool = False) -> None:
-        """Opens the tree and the journal, and gives back what an earlier agent left behind.
-
-        `path`: the file the configuration came from, watched for changes. `dry_run`: whatever it says.
-        Raises StartError, LayoutError, JournalError or ConfigError.
+    def __init__(
+        self, config: Config, node: CgroupNode, journal: Journal | None, path: Path, *, dry_run: bool = False
+    ) -> None:
+        """`journal` as `start.take_over` gave it, none for a dry run. `path`: the file the configuration came
+        from, watched for changes. `dry_run`: whatever that file will say. Raises ConfigError.
         """
         self._path, self._stamp, self._forced_dry_run = path, _stamp(path), dry_run
-        config = self._with_dry_run(config)
-        self._node = node_of(config)
-        self._journal: Journal | None = None
-        if not config.dry_run:
-            if (problem := self._node.write_problem()) is not None:
-                raise StartError(f"{problem}; run as root, or with --dry-run to decide and report only")
-            self._journal = Journal(Path(config.journal.run_dir))
-            restored, failed = restore_journal(self._node, self._journal)
-            for group in restored:
-                log.warning("an earlier agent left a limit on %s: given back", group)
-            for problem in failed:
-                log.error("a limit that an earlier agent left can't be given back: %s", problem)
+        self._node, self._journal = node, journal
         self._archive = Archive(
             Path(config.journal.data_dir), config.journal.retention, config.journal.max_rows
         )
@@ -148,7 +133,7 @@ class Agent:
     def _reload_if_changed(self) -> None:
         asked, self._reload = self._reload, False
         stamp = _stamp(self._path)
-        if self._path is None or (stamp == self._stamp and not asked):
+        if stamp == self._stamp and not asked:
             return
         self._stamp = stamp
         try:
@@ -280,10 +265,10 @@ class Agent:
         return round(lag, 4) if math.isfinite(lag) else None
 
 
-def _stamp(path: Path | None) -> tuple[int, int, int] | None:
+def _stamp(path: Path) -> tuple[int, int, int] | None:
     """What changes with a file, also when it is replaced by another; None when it is not there."""
     try:
-        found = path.stat() if path is not None else None
+        found = path.stat()
     except OSError:
         return None
-    return None if found is None else (found.st_ino, found.st_mtime_ns, found.st_size)
+    return (found.st_ino, found.st_mtime_ns, found.st_size)

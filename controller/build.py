@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
-from backends.cgroup import open_node
-from backends.cgroup.node import CgroupNode
+from backends.cgroup import CgroupNode
 from backends.discovery.cgroupfs import CgroupfsDiscovery
 from backends.discovery.cgroupfs import TierPattern as PatternTemplate
 from backends.discovery.merge import Merged
@@ -16,11 +14,6 @@ from backends.discovery.static import StaticDiscovery, StaticEntry
 from backends.health import HealthSettings
 from controller.config import Config, ConfigError, Policy
 from models.container import Container, Scrape, Slo
-
-
-def node_of(config: Config) -> CgroupNode:
-    """The machine's cgroups. Raises LayoutError."""
-    return open_node(Path(config.cgroup_root) if config.cgroup_root else None)
 
 
 def discovery_of(config: Config, node: CgroupNode) -> Merged:

@@ -89,6 +89,7 @@ def _run(options: argparse.Namespace) -> int:
     from backends.cgroup import LayoutError
     from controller.config import ConfigError, load
     from controller.journal import JournalError
+    from controller.start import StartError, node_of, take_over
 
     logging.basicConfig(
         level=options.log_level.upper(),
@@ -100,18 +101,25 @@ def _run(options: argparse.Namespace) -> int:
         config = load(options.config)
     except ConfigError as error:
         return _fail(error, EXIT_CONFIG)
+    if options.dry_run:
+        config = config.model_copy(update={"dry_run": True})
+    try:
+        node = node_of(config)
+        journal = take_over(config, node)
+    except (StartError, LayoutError, JournalError) as error:
+        return _fail(error)
 
-    from controller.agent import Agent, StartError
+    from controller.agent import Agent
     from controller.api.errors import ApiError
 
     async def serve() -> None:
-        await Agent(config, options.config, options.dry_run).run()
+        await Agent(config, node, journal, options.config, dry_run=options.dry_run).run()
 
     try:
         asyncio.run(serve())
     except ConfigError as error:
         return _fail(error, EXIT_CONFIG)
-    except (StartError, LayoutError, JournalError, ApiError) as error:
+    except ApiError as error:
         return _fail(error)
     return 0
 
@@ -169,10 +177,10 @@ def _status(options: argparse.Namespace) -> int:
 
 def _restore(options: argparse.Namespace) -> int:
     from backends.cgroup import LayoutError
-    from controller.build import node_of
     from controller.config import Config, ConfigError, load
     from controller.journal import Journal, JournalError, JournalInUse
     from controller.restore import restore_journal
+    from controller.start import node_of
 
     path = options.config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
     try:

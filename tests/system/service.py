@@ -51,22 +51,18 @@ class Service:
     def write_config(self) -> None:
         self.config_file.write_text(yaml.safe_dump(self.config))
 
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "controller.cli", *arguments]
-
     def start(self, *options: str) -> Service:
+        """Start it in the scene's agent group: beside the busy groups, not behind them."""
+        arguments = ("run", "--config", str(self.config_file), *options)
         with open(self.log_file, "ab") as log:
-            self.process = subprocess.Popen(
-                self.command("run", "--config", str(self.config_file), *options),
-                stdout=log,
-                stderr=log,
-                cwd=ROOT,
+            self.process = self.scene.start_module(
+                self.scene.agent, "controller.cli", *arguments, output=log
             )
         return self
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Another command of quotapilot."""
-        command = self.command(*arguments)
+        command = [sys.executable, "-m", "controller.cli", *arguments]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
     def signal(self, number: int) -> int:
