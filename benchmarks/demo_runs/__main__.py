@@ -1,8 +1,8 @@
-"""Run the demo several times in a row on the real kernel: `python -m benchmarks.demo_runs [--runs 5]`. As root.
+"""Run the demo several times in a row on the real kernel, as root: `python -m benchmarks.demo_runs`.
 
-Each run is the whole demo (without control, cpu.idle, quotapilot; the same arrivals), judged by the figures of
-the observer outside the engine. A run that the generator or other users of the machine spoilt is repeated, at
-most as often as there are runs, and reported with the others.
+Each run is the whole demo (without control, cpu.idle, quotapilot; the same arrivals), judged by the figures
+of the observer outside the engine. A run that the generator or other users of the machine spoilt is repeated,
+at most as often as there are runs, and reported with the others.
 """
 
 from __future__ import annotations
@@ -131,17 +131,17 @@ def _page(table: str, report: dict[str, Any]) -> str:
     return f"""# What was measured
 
 `sudo .venv/bin/python -m benchmarks.demo_runs --markdown docs/results.md` writes this page: the demo of
-`make demo ARGS='--compare idle'`, {report["valid_runs"]} valid runs in a row, each with arrivals of its own and
-the same for all three ways. Times count from the onset, the moment at which the p95 exceeds the SLO of 250 ms
-without control. All figures come from an observer outside the engine: the generator's latencies from the
-intended send time, and the cgroup files polled every 50 ms. A run is valid when others used at most 5 % of the
-machine and the generator lagged at most 25 ms.
+`make demo ARGS='--compare idle'`, {report["valid_runs"]} valid runs in a row, each with arrivals of its own
+and the same for all three ways. Times count from the onset, the moment at which the p95 exceeds the SLO of
+250 ms without control. All figures come from an observer outside the engine: the generator's latencies from
+the intended send time, and the cgroup files polled every 50 ms. A run is valid when others used at most 5 %
+of the machine and the generator lagged at most 25 ms.
 
 {table}
 
-Among siblings, as here, `cpu.idle` on the batch group does as well or better and costs less batch work: set it
-where you can. quotapilot is for where weights do not reach: groups in slices of equal weight, equal classes,
-containers' own limits. That comparison is the lab's, and is not on this page yet.
+Among siblings, as here, `cpu.idle` on the batch group does as well or better and costs less batch work: set
+it where you can. quotapilot is for where weights do not reach: groups in slices of equal weight, equal
+classes, containers' own limits. That comparison is the lab's, and is not on this page yet.
 
 Machine: {report["machine"]}. Commit: {report["commit"]}.
 """
@@ -157,7 +157,7 @@ def _median(runs: list[dict[str, Any]], key: str) -> float | None:
 
 
 def _text(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+    return "-" if value is None else f"{value:.2f}"
 
 
 if __name__ == "__main__":
