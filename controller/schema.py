@@ -364,7 +364,7 @@ class ForecastConfig(_Section):
     slow_window: PositiveSeconds = 60.0
     horizon: PositiveSeconds = 3.0
     percentile: float = Field(default=95, ge=50, le=100)
-    deviations: float = Field(default=2.5, ge=0)
+    deviations: float = Field(default=1.5, ge=0)
 
     @model_validator(mode="after")
     def _order(self) -> ForecastConfig:

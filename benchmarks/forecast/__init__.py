@@ -1,0 +1,1 @@
+"""Back-test of models/forecast.py on real traces; see docs/forecast.md."""
