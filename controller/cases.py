@@ -46,6 +46,7 @@ class Case:
     state: State = State.NORMAL
     since_seconds: float = 0.0
     verdict: Verdict | None = None
+    verdict_reason: str = ""
     verdict_since_seconds: float = 0.0
     own_cores: float | None = None
     hurt_demand_cores: float | None = None
@@ -128,10 +129,19 @@ class Round:
         if case.state is State.NORMAL:
             case.verdict, case.step, case.relapses = None, None, 0
 
-    def judge(self, case: Case, verdict: Verdict) -> None:
-        """Note where the diagnosis stands, and since when."""
+    def judge(self, case: Case, verdict: Verdict, reason: str) -> None:
+        """Note where the diagnosis stands, why, and since when."""
+        case.verdict_reason = reason
         if case.verdict is not verdict:
             case.verdict, case.verdict_since_seconds = verdict, self.now
+
+    def tell(self, case: Case) -> None:
+        """Alert upwards while this node has not been able to help a container for some time."""
+        helpless = case.verdict in (Verdict.NOT_LOCAL, Verdict.EXHAUSTED)
+        hurt = case.state in (State.PRESSURED, State.THROTTLING_PEER)
+        lasted = self.now - case.verdict_since_seconds
+        if hurt and helpless and lasted >= self.settings.diagnosis.not_local_for:
+            self.decision.alerts.append(Alert(str(case.verdict), case.id, case.verdict_reason))
 
 
 def gains_of(config: Config) -> Gains:

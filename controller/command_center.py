@@ -47,6 +47,7 @@ class CommandCenter:
                         relieve(case, finding, round_)
                 elif case.id not in found.unclear:
                     self._calm(case, round_)
+                round_.tell(case)
         round_.decision.targets = settle(self.cases.values(), round_)
         return round_.decision
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from controller.cases import Alert, Case, Round, Step, Verdict, gains_of
+from controller.cases import Case, Round, Step, Verdict, gains_of
 from controller.claims import Claim
 from controller.diagnosis import Diagnosis, ceiling_cores, diagnose
 from controller.rules import Finding
@@ -21,7 +21,7 @@ def relieve(case: Case, finding: Finding, round_: Round) -> None:
         round_.move(case, Event.FIRED, finding.rule, f"{finding.metric} is above its threshold", **inputs)
     elif case.state is State.RECOVERING:
         _relapse(case, claims, finding, inputs, round_)
-    round_.judge(case, diagnosis.verdict)
+    round_.judge(case, diagnosis.verdict, diagnosis.reason)
     _learn(case, finding, round_)
     if case.state is State.THROTTLING_PEER and diagnosis.verdict is Verdict.NOT_LOCAL:
         _acquit(case, claims, diagnosis, inputs, round_)
@@ -30,7 +30,6 @@ def relieve(case: Case, finding: Finding, round_: Round) -> None:
             _raise_own(case, finding, diagnosis, round_)
     elif diagnosis.verdict in (Verdict.PEERS, Verdict.OWN_LIMIT) and _settled(case, finding, round_):
         _cut_peers(case, finding, diagnosis, inputs, round_)
-    _tell(case, diagnosis, round_)
 
 
 def _relapse(
@@ -140,11 +139,3 @@ def _acquit(
         round_.ledger.release(claim)
     reason = f"cut without effect: {diagnosis.reason}; rolled back"
     round_.move(case, Event.ACQUITTED, "ineffective", reason, **inputs)
-
-
-def _tell(case: Case, diagnosis: Diagnosis, round_: Round) -> None:
-    lasted = round_.now - case.verdict_since_seconds
-    if diagnosis.verdict in (Verdict.NOT_LOCAL, Verdict.EXHAUSTED) and (
-        lasted >= round_.settings.diagnosis.not_local_for
-    ):
-        round_.decision.alerts.append(Alert(diagnosis.verdict.value, case.id, diagnosis.reason))
