@@ -68,9 +68,8 @@ def _as_cpu(requests: Trace) -> Trace:
     ticks = round(1 / CPU_TICK_SECONDS)
     arrivals = rng.poisson(np.repeat(requests.values[:CPU_TRACE_SECONDS], ticks) / ticks)
     seconds = rng.gamma(np.maximum(arrivals, 1e-9), CPU_SECONDS_PER_REQUEST) * (arrivals > 0)
-    times = CPU_TICK_SECONDS * np.arange(len(seconds))
-    cores = (seconds / CPU_TICK_SECONDS).astype(np.float64)
-    return Trace(f"{requests.name}-cpu", times, cores)
+    times = np.arange(len(seconds), dtype=np.float64) * CPU_TICK_SECONDS
+    return Trace(f"{requests.name}-cpu", times, seconds / CPU_TICK_SECONDS)
 
 
 def _requests(directory: Path) -> list[Trace]:
