@@ -124,6 +124,8 @@ class Executor:
         What others fought for is taken up again: whoever asks for this starts afresh.
         """
         held = [grip for grip in self._grips.values() if grip.held]
+        for grip in held:
+            grip.told = ""  # whoever asks for it hears of every failure
         revisions = self._writer.carry_out([_back(grip, reason) for grip in held], now_seconds, wall)
         for grip in self._grips.values():
             grip.make_peace()
