@@ -7,26 +7,33 @@ never a tick: what can't be written is counted, and the alert says what to do.
 from __future__ import annotations
 
 import json
+import logging
 import queue
 import sqlite3
 import threading
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from controller.feed import KEPT_KINDS, Record
 
-_PRUNE_EVERY = 500
+_QUEUED = 10_000
+_BATCH = 500
+
+log = logging.getLogger(__name__)
 
 
 class Archive:
     """An SQLite file that keeps the newest `max_rows` records of the last `retention_seconds`."""
 
-    def __init__(self, directory: Path, retention_seconds: float, max_rows: int) -> None:
+    def __init__(
+        self, directory: Path, retention_seconds: float, max_rows: int, queued: int = _QUEUED
+    ) -> None:
         """Open or create it; a file that can't be used shows as `problem`, and nothing else fails."""
         self._path = directory / "history.db"
         self._retention_seconds, self._max_rows = retention_seconds, max_rows
-        self._queue: queue.Queue[Record | None] = queue.Queue(maxsize=10_000)
-        self._since_prune = 0
+        self._queue: queue.Queue[Record | None] = queue.Queue(maxsize=queued)
+        self._since_prune = _BATCH  # what a former run left is pruned with the first batch
         self.problem = ""
         self.lost = 0
         try:
@@ -46,8 +53,7 @@ class Archive:
     def newest(self, count: int) -> list[Record]:
         """Up to `count` of the newest records of each kind, oldest first; none when it can't be read."""
         try:
-            with sqlite3.connect(self._path) as database:
-                self._create(database)
+            with self._opened() as database:
                 rows = [
                     row
                     for kind in KEPT_KINDS
@@ -57,7 +63,7 @@ class Archive:
                     )
                 ]
             return [Record(seq, kind, at, json.loads(data)) for seq, kind, at, data in sorted(rows)]
-        except (sqlite3.Error, OSError, ValueError) as error:
+        except (sqlite3.Error, OSError, ValueError, TypeError) as error:
             self._note(error)
             return []
 
@@ -72,44 +78,62 @@ class Archive:
     def _run(self) -> None:
         while True:
             batch = [self._queue.get()]
-            while len(batch) < 500 and not self._queue.empty():
+            while len(batch) < _BATCH and not self._queue.empty():
                 batch.append(self._queue.get_nowait())
             records = [record for record in batch if record is not None]
             if records:
-                self._write(records)
+                try:
+                    self._write(records)
+                    self.problem = ""
+                except Exception as error:  # whatever it is, the next batch may fare better
+                    self.lost += len(records)
+                    self._note(error)
             if len(records) < len(batch):
                 return
 
     def _write(self, records: list[Record]) -> None:
         rows = [
-            (r.seq, r.kind, r.at_seconds, r.data.get("container", ""), json.dumps(r.data)) for r in records
+            (r.seq, r.kind, r.at_seconds, r.data.get("container", ""), json.dumps(r.data, default=str))
+            for r in records
         ]
+        with self._opened() as database:
+            database.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)", rows)
+            self._since_prune += len(rows)
+            if self._since_prune >= _BATCH:
+                self._prune(database, records[-1].at_seconds - self._retention_seconds)
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        """A transaction on the file, which is put aside and begun anew when it turns out to be damaged."""
+        database = sqlite3.connect(self._path)
         try:
-            database = sqlite3.connect(self._path)
-            try:
-                with database:
-                    self._create(database)
-                    database.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)", rows)
-                    self._since_prune += len(rows)
-                    if self._since_prune >= _PRUNE_EVERY:
-                        self._prune(database, rows[-1][0])
-            finally:
-                database.close()
-            self.problem = ""
-        except (sqlite3.Error, OSError) as error:
-            self.lost += len(rows)
-            self._note(error)
+            with database:
+                database.execute(
+                    "CREATE TABLE IF NOT EXISTS records "
+                    "(seq INTEGER PRIMARY KEY, kind TEXT, at REAL, container TEXT, data TEXT)"
+                )
+                yield database
+        except sqlite3.DatabaseError as error:
+            if type(error) is sqlite3.DatabaseError:  # a full or locked one is of a subclass
+                self._put_aside()
+            raise
+        finally:
+            database.close()
 
-    def _create(self, database: sqlite3.Connection) -> None:
-        database.execute(
-            "CREATE TABLE IF NOT EXISTS records "
-            "(seq INTEGER PRIMARY KEY, kind TEXT, at REAL, container TEXT, data TEXT)"
-        )
+    def _put_aside(self) -> None:
+        damaged = self._path.with_suffix(".damaged")
+        self._path.replace(damaged)
+        # A journal belongs to its file: on another one it would be "rolled back".
+        Path(f"{self._path}-journal").unlink(missing_ok=True)
+        log.error("the history %s is damaged; it is kept as %s, a new one begins", self._path, damaged)
 
-    def _prune(self, database: sqlite3.Connection, last_seq: int) -> None:
+    def _prune(self, database: sqlite3.Connection, oldest_seconds: float) -> None:
         self._since_prune = 0
-        oldest = time.time() - self._retention_seconds
-        database.execute("DELETE FROM records WHERE seq <= ? OR at < ?", (last_seq - self._max_rows, oldest))
+        database.execute(
+            "DELETE FROM records WHERE at < ? OR seq <= "
+            "(SELECT seq FROM records ORDER BY seq DESC LIMIT 1 OFFSET ?)",
+            (oldest_seconds, self._max_rows),
+        )
 
     def _note(self, error: Exception) -> None:
         self.problem = f"history is not kept: {self._path}: {error}; free space or fix journal.data_dir"
