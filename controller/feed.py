@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Kind = Literal["transition", "revision", "alert", "tick"]
+# Numbers of an earlier run that were lost with it: its ticks, and what its history never got.
+LOST_NUMBERS = 1 << 32
 KEPT_KINDS: tuple[Kind, ...] = ("transition", "revision", "alert")
 
 
@@ -64,10 +66,15 @@ class Feed:
         return record
 
     def preload(self, records: list[Record]) -> None:
-        """Fill the rings from the history of an earlier run, oldest first; numbering goes on from there."""
+        """Fill the rings from the history of an earlier run, oldest first.
+
+        Numbering goes on far above: a reader that comes back with the number of a tick, or of a record that
+        was lost, must not be taken to have seen what is new.
+        """
         for record in records:
             self._rings[record.kind].append(record)
-            self.last_seq = max(self.last_seq, record.seq)
+        if records:
+            self.last_seq = max(self.last_seq, *(record.seq for record in records)) + LOST_NUMBERS
 
     def newest(
         self, kind: Kind, *, container: str | None = None, after: int | None = None, limit: int = 100
