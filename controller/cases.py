@@ -157,4 +157,5 @@ def gains_of(config: Config) -> Gains:
         forgetting=control.forgetting,
         fit_samples=control.fit_samples,
         fit_min=control.fit_min,
+        step_min_cores=config.executor.dead_band_cores,
     )

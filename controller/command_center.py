@@ -12,7 +12,7 @@ arbiter     one resource at a time, one target per container      (controller.ar
 from __future__ import annotations
 
 from controller.arbiter import CPU, Arbiter, settle
-from controller.cases import Case, Decision, Round
+from controller.cases import Case, Decision, Round, gains_of
 from controller.claims import Ledger
 from controller.config import Config
 from controller.diagnosis import priority_of
@@ -50,6 +50,12 @@ class CommandCenter:
                 round_.tell(case)
         round_.decision.targets = settle(self.cases.values(), round_)
         return round_.decision
+
+    def reconfigure(self, settings: Config, rules: RuleBook) -> None:
+        """Other settings from now on; what is remembered stays."""
+        self.settings, self.rules = settings, rules
+        for case in self.cases.values():
+            case.sensitivity.gains = gains_of(settings)
 
     def forget_claims(self) -> None:
         """All limits have been given back by hand: nobody holds anything any more."""

@@ -25,7 +25,7 @@ from controller.journal import Journal
 from controller.priorities import priorities
 from controller.rules import RuleBook
 from models.container import Container, Sample, Slo
-from models.forecast import forecast
+from models.forecast import averaged, forecast
 from models.history import History
 from models.observation import Observation
 from models.rates import NODE, Rates
@@ -108,8 +108,10 @@ class Engine:
         rules = RuleBook.of(config)
         if config.forecast.slow_window != self.config.forecast.slow_window:
             self._history = History(config.forecast.slow_window, config.tick)
+        if config.dry_run != self.config.dry_run:
+            self.center.forget_claims()  # of limits that are given back now, or that were never written
         self.config = config
-        self.center.settings, self.center.rules = config, rules
+        self.center.reconfigure(config, rules)
         self.executor.settings = config
 
     def restore_all(self, reason: str, now_seconds: float, wall_seconds: float) -> list[Revision]:
@@ -137,6 +139,7 @@ class Engine:
         for container in found:
             if before.get(container.id, container.identity) != container.identity:
                 self._history.forget(container.id)
+                self._rates.forget(container.id)
 
     def _see(self, now_seconds: float, abnormal: tuple[str, ...]) -> Observation:
         config = self.config
@@ -155,7 +158,9 @@ class Engine:
         self._history.push(now_seconds, columns)
         revisions = self.executor.keep_up(self.containers, now_seconds)
         self._record_revisions(revisions)
-        window = config.forecast.fast_window
+        # What a queue takes up within a second needs no room: demand is that of whole seconds.
+        width = max(1, round(1 / config.tick))
+        window = config.forecast.fast_window + (width - 1) * config.tick
         self.sample = sample
         self.seen = Observation(
             now_seconds=now_seconds,
@@ -168,8 +173,8 @@ class Engine:
             limit_cores=sample.limit_cores,
             base_cores=self._base_cores(sample),
             forecast_cores=forecast(
-                self._history.window("cpu_demand_cores", window),
-                self._history.times(window),
+                averaged(self._history.window("cpu_demand_cores", window), width),
+                averaged(self._history.times(window), width),
                 config.forecast.horizon,
                 config.forecast.percentile,
                 config.forecast.deviations,

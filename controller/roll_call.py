@@ -22,18 +22,19 @@ def call(cases: dict[str, Case], round_: Round) -> None:
             cases[name] = Case(name, inode, sensitivity, since_seconds=round_.now)
         elif case.inode != inode or case.gone:  # the id lives on under another cgroup, with limits of its own
             case.inode, case.own_cores, case.gone = inode, None, False
-            _release(name, cases, round_)
+            _release(name, round_)
     for name in [name for name in cases if name not in round_.seen.history.row]:
         case = cases[name]
-        _release(name, cases, round_)
+        _release(name, round_)
         case.gone, case.own_cores = True, None
         if not round_.ledger.of_victim(name):
             del cases[name]
+    for case in cases.values():
+        if case.state is State.THROTTLING_PEER and not round_.ledger.of_victim(case.id):
+            reason = "its last claimed peer is gone, or was given back by hand"
+            round_.move(case, Event.ACQUITTED, "nothing-held", reason)
 
 
-def _release(peer: str, cases: dict[str, Case], round_: Round) -> None:
+def _release(peer: str, round_: Round) -> None:
     for claim in round_.ledger.on_peer(peer):
         round_.ledger.release(claim)
-        victim = cases[claim.victim]
-        if victim.state is State.THROTTLING_PEER and not round_.ledger.of_victim(victim.id):
-            round_.move(victim, Event.ACQUITTED, "peer-gone", f"its last claimed peer {peer} is gone")

@@ -142,7 +142,7 @@ class Sensitivity:
     PRIOR_VARIANCE = 10.0
 
     def __init__(self, gains: Gains) -> None:
-        self._gains = gains
+        self.gains = gains
         self._row: dict[str, int] = {}
         self._theta = np.empty(0)
         self._covariance = np.empty((0, 0))
@@ -164,7 +164,7 @@ class Sensitivity:
     @property
     def trusted(self) -> bool:
         """Enough settled samples, and they fit."""
-        return self._samples >= self._gains.fit_samples and self.fit >= self._gains.fit_min
+        return self._samples >= self.gains.fit_samples and self.fit >= self.gains.fit_min
 
     def of(self, peers: list[str], use_cores: FloatArray) -> FloatArray | None:
         """theta of these peers, or None while the model is not to be trusted."""
@@ -184,7 +184,7 @@ class Sensitivity:
                 x[self._row[peer]] = part
         if not x.any() or not np.isfinite(x).all() or not math.isfinite(error_change):
             return
-        forgetting = self._gains.forgetting
+        forgetting = self.gains.forgetting
         innovation = -error_change - float(x @ self._theta)
         self._error_power = forgetting * self._error_power + innovation**2
         self._change_power = forgetting * self._change_power + error_change**2
@@ -211,7 +211,7 @@ class Sensitivity:
         covariance = np.eye(size) * self.PRIOR_VARIANCE
         covariance[:before, :before] = self._covariance
         self._covariance = covariance
-        prior = [self._gains.prior_sensitivity * part for part in new.values()]
+        prior = [self.gains.prior_sensitivity * part for part in new.values()]
         self._theta = np.concatenate([self._theta, prior])
         self._row |= {peer: before + n for n, peer in enumerate(new)}
 

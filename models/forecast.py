@@ -53,3 +53,18 @@ def forecast(
     rise = DAMPING * np.maximum(slope, 0.0) * horizon_seconds
     upper: FloatArray = high + rise + deviations * deviation + MARGIN_RATIO * mean
     return np.maximum(upper, 0.0)
+
+
+def averaged(values: NDArray[np.float32] | FloatArray, width: int) -> FloatArray:
+    """Moving averages of `width` successive ticks down axis 0; of all there are, when there are fewer.
+
+    NaN counts as nothing seen: an average of what is left, NaN when nothing is.
+    """
+    width = min(width, len(values))
+    if width <= 1:
+        return values.astype(np.float64)
+    views = np.lib.stride_tricks.sliding_window_view(values.astype(np.float64), width, axis=0)
+    known = ~np.isnan(views)
+    with np.errstate(invalid="ignore"):
+        means: FloatArray = np.where(known, views, 0.0).sum(axis=-1) / known.sum(axis=-1)
+    return means

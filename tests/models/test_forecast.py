@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from models.forecast import forecast
+from models.forecast import averaged, forecast
 
 demand = st.floats(0, 512, width=32)
 
@@ -73,3 +73,10 @@ def test_each_row_by_itself() -> None:
 def test_late_ticks_count_by_their_times() -> None:
     times = np.array([0.0, 0.25, 0.5, 1.5, 3.0])
     assert forecast((2 * times)[:, np.newaxis], times, 1.0, deviations=0.0)[0] <= 2 * 4.0 + 1e-6
+
+
+def test_averaged_smooths_down_the_ticks_and_skips_what_was_not_seen() -> None:
+    values = np.array([[1.0, np.nan], [3.0, 2.0], [5.0, np.nan], [7.0, np.nan]])
+    np.testing.assert_allclose(averaged(values, 2), [[2.0, 2.0], [4.0, 2.0], [6.0, np.nan]])
+    np.testing.assert_allclose(averaged(values, 9), [[4.0, 2.0]])
+    assert averaged(values[:0], 4).shape == (0, 2)
