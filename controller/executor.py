@@ -160,7 +160,7 @@ class Executor:
         """Each target within its bounds, and what that takes; None where that can't be told now."""
         here = {container.id: container for container in containers}
         most = self.settings.executor.max_taken_ratio * self._node.cpus
-        budget = Budget(most, sum(grip.taken_cores for grip in self._grips.values()))
+        budget = Budget(most, sum(self._taken_cores(grip) for grip in self._grips.values()))
         aimed: set[Key] = set()
         for name, target in targets.items():
             container = here.get(name)
@@ -208,9 +208,15 @@ class Executor:
         all_it_can_use = min(base.cores, cpus)
         reference = target.reference_cores
         reference = all_it_can_use if math.isnan(reference) else min(reference, all_it_can_use)
-        cores = budget.lowest(reference, grip.taken_cores, max(target.cores, container.floor_cores))
+        cores = budget.lowest(reference, self._taken_cores(grip), max(target.cores, container.floor_cores))
         limit = lowered(base, container.floor_cores, cpus, cores)
         return limit, 0.0 if limit == base else max(0.0, reference - limit.cores)
+
+    def _taken_cores(self, grip: Grip) -> float:
+        if not math.isnan(grip.taken_cores):
+            return grip.taken_cores
+        limit = grip.written
+        return 0.0 if limit is None else max(0.0, min(grip.base.cores, self._node.cpus) - limit.cores)
 
     def _due(self, grip: Grip, old: CpuLimit, new: CpuLimit, now_seconds: float) -> bool:
         """Whether a group may be brought from `old` to `new` now, and it is worth a write."""

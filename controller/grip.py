@@ -35,7 +35,8 @@ class Grip:
     """One group. `base` is what to go back to, `now` what it held when it was last seen or written.
 
     `ours` are the quotas that we meant to write since it is held; a burst in the way of one of them is
-    lowered to it, so a burst is ours too if it is one of them. `taken_cores` is what the limit withholds.
+    lowered to it, so a burst is ours too if it is one of them. `taken_cores` is what the limit withholds, NaN
+    when an earlier process wrote it.
     `rehearsed` is the limit that a dry run would have set.
     """
 
@@ -62,7 +63,9 @@ class Grip:
     def of(cls, hold: Hold) -> Grip:
         """The grip of an earlier process, from its journal."""
         container = Container(hold.container, hold.group, hold.inode)
-        return cls(container, hold.base, hold.base, True, hold.base_burst_us, set(hold.ours))
+        return cls(
+            container, hold.base, hold.base, True, hold.base_burst_us, set(hold.ours), taken_cores=math.nan
+        )
 
     @property
     def key(self) -> Key:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from controller.config import merge
 from controller.journal import Journal, JournalError
 from controller.restore import restore_journal
 from models.container import CpuLimit
@@ -44,6 +45,14 @@ def test_a_new_executor_knows_the_base_of_what_it_goes_on_to_hold(dead: Rig) -> 
     assert dead.executor.held_base_cores("/a") == 2.0
     dead.tick()
     assert dead.limit("/a") == TWO
+
+
+def test_what_an_earlier_agent_took_counts(dead: Rig) -> None:
+    dead.settings = merge(dead.settings, {"executor": {"max_taken_ratio": 0.75}})  # of four CPUs
+    dead.start()
+    dead.add("/c", TWO)
+    dead.tick(cut("/a", 0.5), cut("/b", 0.5), cut("/c", 0.5))
+    assert dead.limit("/c") == TWO
 
 
 def test_what_was_never_ours_is_left_alone(dead: Rig) -> None:
