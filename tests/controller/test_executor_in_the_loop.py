@@ -34,11 +34,8 @@ def test_switching_to_a_dry_run_gives_everything_back_at_the_next_tick(held: Loo
     held.run(20.25)
     assert math.isinf(held.node.limit("/batch").cores)
     written = len(held.node.writes)
-    held.run(22.0)
-    assert len(held.node.writes) == written
-    held.engine.reconfigure(Config())
     held.run(30.0)
-    assert held.node.limit("/batch").cores < 1.5
+    assert len(held.node.writes) == written
 
 
 def test_on_a_frozen_node_a_dry_run_gives_back_only_after_the_thaw(held: Loop) -> None:
