@@ -86,7 +86,10 @@ class Agent:
                 address = await stack.enter_async_context(serve(self, self._engine.config.api))
                 log.info("the API answers at %s", address.url)
             log.info("%s on %s, %s", self._node.name, node_name(self._engine.config), view.mode(self._engine))
-            await self._tick_until_stopped()
+            try:
+                await self._tick_until_stopped()
+            finally:
+                self._give_back()  # before anything else is closed, which may take its time
 
     async def _tick_until_stopped(self) -> None:
         due = time.monotonic()
@@ -110,7 +113,7 @@ class Agent:
             self._ticked_at_seconds = now
             self._counters.busy_seconds += time.monotonic() - began
             self.feed.append("tick", self._engine.wall_seconds, {"lag_seconds": round(self._lag_seconds, 4)})
-            due = max(due + tick, now)  # a late tick is not made up for by two at once
+            due = due + tick if due + tick > now else now + tick  # a late tick is not made up for by two
 
     async def _wait_until(self, due: float) -> None:
         with suppress(TimeoutError):
@@ -118,14 +121,17 @@ class Agent:
 
     def _close(self) -> None:
         """Give back and put away; what fails is said, and never keeps the rest from happening."""
-        if not self._engine.config.dry_run and self._engine.config.freeze.on_exit == "restore":
-            for revision in self._engine.restore_all("the agent stops", time.monotonic(), time.time()):
-                if revision.result != "restored":
-                    log.error("%s is not given back: %s %s", revision.group, revision.result, revision.detail)
+        self._give_back()
         self._archive.close()
         if self._journal is not None:
             self._journal.close()
         self._node.close()
+
+    def _give_back(self) -> None:
+        if self._journal is not None and self._engine.config.freeze.on_exit == "restore":
+            for revision in self._engine.restore_all("the agent stops", time.monotonic(), time.time()):
+                if revision.result == "refused":
+                    log.error("%s is not given back: %s %s", revision.group, revision.result, revision.detail)
 
     def _ask_reload(self) -> None:
         self._reload = True
@@ -246,12 +252,12 @@ class Agent:
 
     def restore(self) -> dict[str, Any]:
         """See the facade."""
-        if self._engine.config.dry_run:
+        if self._journal is None:
             raise Refused("this is a dry run: nothing was written, so there is nothing to give back")
         revisions = self._engine.restore_all("an operator's restore", time.monotonic(), time.time())
         return {
             "restored": [r.container for r in revisions if r.result == "restored"],
-            "failed": [f"{r.container}: {r.detail or r.result}" for r in revisions if r.result != "restored"],
+            "failed": [f"{r.container}: {r.detail}" for r in revisions if r.result == "refused"],
         }
 
     def push_latency(self, container_id: str, samples_seconds: list[float]) -> None:

@@ -25,9 +25,11 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The last adjustment made for a victim, kept until its effect is known."""
+    """The last adjustment made for a victim, and the signal that it answered, until its effect is known."""
 
     at_seconds: float
+    metric: str
+    target: float
     error: float
     ratio: dict[str, float]
 
@@ -36,8 +38,8 @@ class Step:
 class Case:
     """One container as a victim. `own_cores` is its own raised limit, None while it has its base.
 
-    `hurt_demand_cores` is the CPU it used when its peers began to hurt it: below a safe part of that, peers
-    may have their limits back even where the sum of all demands exceeds the node.
+    `hurt_demand_cores` is what it needed when its peers hurt it: below a safe part of that, peers may have
+    their limits back even where the sum of all demands exceeds the node.
     """
 
     id: str
@@ -50,6 +52,7 @@ class Case:
     verdict_since_seconds: float = 0.0
     own_cores: float | None = None
     hurt_demand_cores: float | None = None
+    need_known: bool = False
     step: Step | None = None
     gave_back_at_seconds: float = float("-inf")
     relapses: int = 0
@@ -128,6 +131,7 @@ class Round:
         self.decision.transitions.append(Transition(case.id, source, case.state, trigger, reason, inputs))
         if case.state is State.NORMAL:
             case.verdict, case.step, case.relapses = None, None, 0
+            case.hurt_demand_cores, case.need_known = None, False
 
     def judge(self, case: Case, verdict: Verdict, reason: str) -> None:
         """Note where the diagnosis stands, why, and since when."""

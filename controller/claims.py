@@ -16,7 +16,7 @@ class Claim:
 
     `target_cores` is the limit it wants for the peer. `reference_cores` is what the peer used when it was
     first claimed: the measure of what is withheld from it. `not_before_seconds` delays the next raise after a
-    relapse, up to `hurt_cores`, the level that hurt.
+    relapse, up to `hurt_cores`, the level that hurt. `helped`: the victim got well while it stood.
     """
 
     victim: str
@@ -28,6 +28,8 @@ class Claim:
     hurt_cores: float | None = None
     not_before_seconds: float = 0.0
     idle_since_seconds: float | None = None
+    moved_at_seconds: float = 0.0
+    helped: bool = False
 
 
 @dataclass

@@ -11,18 +11,21 @@ arbiter     one resource at a time, one target per container      (controller.ar
 
 from __future__ import annotations
 
+import logging
+
 from controller.arbiter import CPU, Arbiter, settle
-from controller.cases import Case, Decision, Round, gains_of
+from controller.cases import Alert, Case, Decision, Round, gains_of
 from controller.claims import Ledger
 from controller.config import Config
-from controller.diagnosis import priority_of
+from controller.eligibility import priority_of
 from controller.gate import Gate
-from controller.recovery import mark_idle_peers, recover
-from controller.relief import relieve
+from controller.recovery import calm
+from controller.relief import learn, relieve
 from controller.roll_call import call
-from controller.rules import RuleBook
-from controller.states import Event, State
+from controller.rules import Findings, RuleBook
 from models.observation import Observation
+
+log = logging.getLogger(__name__)
 
 
 class CommandCenter:
@@ -41,15 +44,24 @@ class CommandCenter:
         call(self.cases, round_)
         if not self.gate.closed(self.cases.values(), round_):
             found = self.rules.evaluate(seen)
-            for case in sorted(self.cases.values(), key=lambda case: -priority_of(case, round_)):
-                if (finding := found.fired.get(case.id)) is not None:
-                    if self._arbiter.grant(CPU, round_.now):
-                        relieve(case, finding, round_)
-                elif case.id not in found.unclear:
-                    self._calm(case, round_)
-                round_.tell(case)
+            for case in sorted(self.cases.values(), key=lambda case: -priority_of(case.id, round_)):
+                try:
+                    self._treat(case, found, round_)
+                except Exception as error:  # one container's must not be the others'
+                    log.exception("%s: its decision failed", case.id)
+                    round_.decision.alerts.append(Alert("stood-down", case.id, f"no decision: {error}"))
         round_.decision.targets = settle(self.cases.values(), round_)
         return round_.decision
+
+    def _treat(self, case: Case, found: Findings, round_: Round) -> None:
+        learn(case, round_)
+        finding = found.fired.get(case.id)
+        if finding is not None:
+            if self._arbiter.grant(CPU, round_.now):
+                relieve(case, finding, round_)
+        elif case.id not in found.unclear:
+            calm(case, self.gate.may_give_back(round_.now), round_)
+        round_.tell(case)
 
     def reconfigure(self, settings: Config, rules: RuleBook) -> None:
         """Other settings from now on; what is remembered stays."""
@@ -57,23 +69,11 @@ class CommandCenter:
         for case in self.cases.values():
             case.sensitivity.gains = gains_of(settings)
 
-    def forget_claims(self) -> None:
-        """All limits have been given back by hand: nobody holds anything any more."""
+    def forget_claims(self, now_seconds: float) -> None:
+        """All limits have been given back by hand: nobody holds anything, and for a while nobody shall."""
         for claim in self.ledger:
+            until = now_seconds + self.settings.diagnosis.acquit_for
+            self.cases[claim.victim].acquitted[claim.peer] = until
             self.ledger.release(claim)
         for case in self.cases.values():
             case.own_cores, case.step = None, None
-
-    def _calm(self, case: Case, round_: Round) -> None:
-        """Its rules have been clear for the hold time: leave the pressure behind, and give back."""
-        lasted = round_.now - case.since_seconds
-        holding = bool(round_.ledger.of_victim(case.id)) or case.own_cores is not None
-        mark_idle_peers(case, round_)
-        if case.state is State.PRESSURED and not holding:
-            round_.move(case, Event.CLEARED, "clear", "its rules have been clear for the hold time")
-        elif case.state is State.PRESSURED or (
-            case.state is State.THROTTLING_PEER and lasted >= self.settings.states.throttling_peer_dwell
-        ):
-            round_.move(case, Event.CLEARED_HOLDING, "clear", "its rules have been clear for the hold time")
-        elif case.state is State.RECOVERING and self.gate.may_give_back(round_.now):
-            recover(case, round_)

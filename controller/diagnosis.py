@@ -1,7 +1,8 @@
 """Why is it hurt? The four answers to pressure, told apart by evidence, never guessed.
 
-Evidence is taken as low percentiles over the diagnosis window, like the rules: what was so for nearly all of
-it. A burst of a peer that has ended is therefore no evidence any more.
+Evidence against others is taken as low percentiles over the diagnosis window, like the rules': what was so
+for nearly all of it. A burst of a peer that has ended is therefore no evidence any more. Being throttled
+acquits others, so there the high percentile counts: while a group throttles, PSI proves nothing about peers.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.cases import Case, Round, Verdict
+from controller.eligibility import may_claim
 from models.container import FloatArray
 from models.rates import NODE
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """The verdict, why, the numbers behind it, and the peers that could be cut (rows, and cores to reclaim).
+    """The verdict, why, the numbers behind it, and the peers that could be cut (rows).
 
-    `headroom_cores` is what the node has free for raising the victim's own limit.
+    `headroom_cores` is what the node has free for raising the victim's own limit; 0 when that is too little.
     """
 
     verdict: Verdict
@@ -33,63 +35,42 @@ class Diagnosis:
 
 def diagnose(case: Case, round_: Round) -> Diagnosis:
     """What is wrong with a container for which a rule fires, and who could give."""
-    seen, limits = round_.seen, round_.settings.diagnosis
-    row = seen.history.row[case.id]
-
-    def low(metric: str) -> float:
-        return float(seen.percentile(metric, limits.percentile, limits.window)[row])
-
-    peers, use, reclaimable = _peers(case, row, round_)
+    settings = round_.settings.diagnosis
+    peers, use, reclaimable = _peers(case, round_)
+    headroom = _headroom(round_)
     numbers = {
-        "cpu_throttled_ratio": low("cpu_throttled_ratio"),
-        "cpu_wait_ratio": low("cpu_wait_ratio"),
-        "cpu_run_delay_ratio": low("cpu_run_delay_ratio"),
+        "cpu_throttled_ratio": _evidence("cpu_throttled_ratio", 100 - settings.percentile, case, round_),
+        "cpu_wait_ratio": _evidence("cpu_wait_ratio", settings.percentile, case, round_),
+        "cpu_run_delay_ratio": _evidence("cpu_run_delay_ratio", settings.percentile, case, round_),
         "peers_usage_cores": float(use.sum()),
         "peers_reclaimable_cores": float(reclaimable.sum()),
+        "headroom_cores": headroom,
     }
-    headroom = _headroom(round_)
-    used = numbers["peers_usage_cores"] >= limits.min_reclaimable_cores
-    can_cut = used and numbers["peers_reclaimable_cores"] > 0
-
-    def answer(verdict: Verdict, reason: str) -> Diagnosis:
-        known = {name: round(value, 4) for name, value in numbers.items() if not math.isnan(value)}
-        return Diagnosis(verdict, reason, known, peers[reclaimable > 0], headroom)
+    worth_taking = numbers["peers_usage_cores"] >= settings.min_reclaimable_cores
+    can_cut = worth_taking and numbers["peers_reclaimable_cores"] > 0
+    wait, run_delay = numbers["cpu_wait_ratio"], numbers["cpu_run_delay_ratio"]
 
     if case.id == NODE:
         if can_cut:
-            return answer(Verdict.PEERS, "the node is busy, and offline work can be trimmed")
-        return answer(Verdict.EXHAUSTED, "the node is busy, and no offline work is left to trim")
-
-    if numbers["cpu_throttled_ratio"] >= limits.throttled_ratio:
-        own = round_.settings.own_limit
-        if not own.enabled:
-            return answer(Verdict.EXHAUSTED, "throttled by its own limit, which may not be raised")
-        if seen.limit_cores[row] >= ceiling_cores(case, round_) - 1e-6:
-            return answer(Verdict.EXHAUSTED, "throttled by its own limit, which is at its ceiling")
-        if headroom < round_.settings.executor.dead_band_cores and not can_cut:
-            return answer(Verdict.EXHAUSTED, "throttled by its own limit, and the node has no room")
-        return answer(Verdict.OWN_LIMIT, "throttled by its own limit")
-
-    wait, run_delay = numbers["cpu_wait_ratio"], numbers["cpu_run_delay_ratio"]
-    if math.isnan(wait) and math.isnan(run_delay):
-        return answer(
-            Verdict.DIAGNOSING, "no signal says whether it waits for CPU; no peer is cut without one"
-        )
-    if not (wait >= limits.wait_ratio or run_delay >= limits.run_delay_ratio):
-        return answer(Verdict.NOT_LOCAL, "neither throttled nor waiting for CPU")
-    if can_cut:
-        return answer(Verdict.PEERS, "waits for CPU that less important peers use")
-    if used:
-        return answer(Verdict.EXHAUSTED, "waits for CPU, and every peer is at its floor")
-    return answer(Verdict.NOT_LOCAL, "waits behind its own threads only; no peer uses CPU worth taking")
-
-
-def priority_of(case: Case, round_: Round) -> int:
-    """A victim's priority. The node's own is just above the least important tier, which it may trim."""
-    if case.id == NODE:
-        return min(round_.settings.tiers.values()) + 1
-    row = round_.seen.row(case.id)
-    return 0 if row is None else int(round_.seen.priority[row])
+            found = Verdict.PEERS, "the node is busy, and offline work can be trimmed"
+        else:
+            found = Verdict.EXHAUSTED, "the node is busy, and no offline work is left to trim"
+    elif round_.ledger.on_peer(case.id):
+        found = Verdict.DIAGNOSING, "held back for a more important container"
+    elif numbers["cpu_throttled_ratio"] >= settings.throttled_ratio:
+        found = _own_limit(case, headroom, can_cut, round_)
+    elif math.isnan(wait) and math.isnan(run_delay):
+        found = Verdict.DIAGNOSING, "no signal says whether it waits for CPU; no peer is cut without one"
+    elif not (wait >= settings.wait_ratio or run_delay >= settings.run_delay_ratio):
+        found = Verdict.NOT_LOCAL, "neither throttled nor waiting for CPU"
+    elif can_cut:
+        found = Verdict.PEERS, "waits for CPU that less important peers use"
+    elif worth_taking or round_.ledger.of_victim(case.id):
+        found = Verdict.EXHAUSTED, "waits for CPU, and every peer is at its floor"
+    else:
+        found = Verdict.NOT_LOCAL, "waits behind its own threads only; no peer uses CPU worth taking"
+    known = {name: round(value, 4) for name, value in numbers.items() if not math.isnan(value)}
+    return Diagnosis(*found, known, peers[reclaimable > 0], headroom)
 
 
 def ceiling_cores(case: Case, round_: Round) -> float:
@@ -103,31 +84,47 @@ def ceiling_cores(case: Case, round_: Round) -> float:
     return min(own, float(seen.cpus))
 
 
-def _peers(case: Case, row: int, round_: Round) -> tuple[NDArray[np.intp], FloatArray, FloatArray]:
+def _own_limit(case: Case, headroom: float, can_cut: bool, round_: Round) -> tuple[Verdict, str]:
+    seen, executor = round_.seen, round_.settings.executor
+    row = seen.history.row[case.id]
+    container, limit = seen.containers[row], float(seen.limit_cores[row])
+    throttled = "throttled by its own limit"
+    if not (round_.settings.own_limit.enabled and container.adjustable) or container.id in seen.hands_off:
+        return Verdict.EXHAUSTED, f"{throttled}, which may not be raised"
+    if limit >= ceiling_cores(case, round_) - 1e-6:
+        return Verdict.EXHAUSTED, f"{throttled}, which is at its ceiling"
+    asked = case.own_cores is not None and case.own_cores - limit >= executor.dead_band_cores
+    if asked and case.step is not None and round_.now - case.step.at_seconds > 2 * executor.min_interval:
+        return Verdict.EXHAUSTED, f"{throttled}, which can't be raised: an ancestor's limit is in the way"
+    if not headroom and not can_cut:
+        return Verdict.EXHAUSTED, f"{throttled}, and the node has no room"
+    return Verdict.OWN_LIMIT, throttled
+
+
+def _evidence(metric: str, percent: float, case: Case, round_: Round) -> float:
+    window = round_.settings.diagnosis.window
+    return float(round_.seen.percentile(metric, percent, window)[round_.seen.history.row[case.id]])
+
+
+def _peers(case: Case, round_: Round) -> tuple[NDArray[np.intp], FloatArray, FloatArray]:
     """Rows of the peers that may be claimed, what each uses, and how much of that is above its floor."""
-    seen, limits = round_.seen, round_.settings.diagnosis
-    priority = priority_of(case, round_)
-    cpus = None if case.id == NODE else seen.allowed_cpus[row]
+    seen, settings = round_.seen, round_.settings.diagnosis
     rows = [
         n
         for n, peer in enumerate(seen.containers)
-        if n != row
-        and seen.priority[n] < priority
-        and peer.adjustable
-        and peer.id not in seen.hands_off
-        and case.acquitted.get(peer.id, 0.0) <= round_.now
-        and (cpus is None or not cpus.isdisjoint(seen.allowed_cpus[n]))
+        if may_claim(case.id, n, round_) and case.acquitted.get(peer.id, 0.0) <= round_.now
     ]
     peers = np.array(rows, np.intp)
-    use = np.nan_to_num(seen.percentile("cpu_usage_cores", limits.percentile, limits.window)[peers])
+    low = seen.percentile("cpu_usage_cores", settings.percentile, settings.window)
+    use = np.nan_to_num(low[peers])
     floor = np.array([seen.containers[n].floor_cores for n in rows])
     # A group held at its floor is seen a little above it: quota is handed out in slices.
     return peers, use, np.where(use > floor * 1.1 + 0.01, use - floor, 0.0)
 
 
 def _headroom(round_: Round) -> float:
-    seen, limits = round_.seen, round_.settings.diagnosis
-    busy = seen.percentile("node_cpu_ratio", 100 - limits.percentile, limits.window)[seen.history.row[NODE]]
-    if math.isnan(busy):
-        return 0.0
-    return max(0.0, seen.cpus * (1 - round_.settings.own_limit.reserve_ratio - float(busy)))
+    seen, settings = round_.seen, round_.settings.diagnosis
+    busy = seen.percentile("node_cpu_ratio", 100 - settings.percentile, settings.window)
+    free = seen.cpus * (1 - round_.settings.own_limit.reserve_ratio - float(busy[seen.history.row[NODE]]))
+    least = max(round_.settings.executor.dead_band_cores, 1e-3)
+    return free if free >= least else 0.0  # also where it is not known

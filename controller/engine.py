@@ -105,11 +105,12 @@ class Engine:
 
     def reconfigure(self, config: Config) -> None:
         """Take over a new configuration while running. Raises ConfigError; then the old one stays."""
-        rules = RuleBook.of(config)
+        rules = RuleBook.of(config, self.center.rules)
         if config.forecast.slow_window != self.config.forecast.slow_window:
             self._history = History(config.forecast.slow_window, config.tick)
         if config.dry_run != self.config.dry_run:
-            self.center.forget_claims()  # of limits that are given back now, or that were never written
+            # Their limits are given back now, or were never written.
+            self.center.forget_claims(self.now_seconds)
         self.config = config
         self.center.reconfigure(config, rules)
         self.executor.settings = config
@@ -117,7 +118,7 @@ class Engine:
     def restore_all(self, reason: str, now_seconds: float, wall_seconds: float) -> list[Revision]:
         """Give every limit back at once, and forget every claim."""
         revisions = self.executor.restore_all(reason, now_seconds, wall_seconds)
-        self.center.forget_claims()
+        self.center.forget_claims(now_seconds)
         self._record_revisions(revisions)
         return revisions
 

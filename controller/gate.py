@@ -32,7 +32,7 @@ class Gate:
                 self._well_since_seconds = round_.now
             if round_.now - self._well_since_seconds >= round_.settings.freeze.thaw:
                 self._thaw(cases, round_)
-                return False
+                return True  # what is remembered in the windows is from before; judge from the next round on
         round_.decision.write = not self.frozen
         return bool(self.frozen)
 

@@ -11,42 +11,52 @@ from controller.rules import Finding
 from controller.states import Event, State
 from models.control import cut
 
+MOST_DOUBLINGS = 16
+
 
 def relieve(case: Case, finding: Finding, round_: Round) -> None:
     """Answer the pressure on one container. It waits while the last step settles or its queue drains."""
     diagnosis = diagnose(case, round_)
     inputs = {"signal": round(finding.signal, 4), "target": round(finding.target, 4), **diagnosis.numbers}
-    claims = round_.ledger.of_victim(case.id)
     if case.state is State.NORMAL:
         round_.move(case, Event.FIRED, finding.rule, f"{finding.metric} is above its threshold", **inputs)
     elif case.state is State.RECOVERING:
-        _relapse(case, claims, finding, inputs, round_)
+        _relapse(case, finding, inputs, round_)
     round_.judge(case, diagnosis.verdict, diagnosis.reason)
-    _learn(case, finding, round_)
-    if case.state is State.THROTTLING_PEER and diagnosis.verdict is Verdict.NOT_LOCAL:
-        _acquit(case, claims, diagnosis, inputs, round_)
-    elif diagnosis.verdict is Verdict.OWN_LIMIT and diagnosis.headroom_cores > 0:
+    if diagnosis.verdict is Verdict.NOT_LOCAL:
+        _acquit(case, diagnosis, inputs, round_)
+    elif diagnosis.verdict is Verdict.OWN_LIMIT and diagnosis.headroom_cores:
         if _settled(case, finding, round_):
             _raise_own(case, finding, diagnosis, round_)
     elif diagnosis.verdict in (Verdict.PEERS, Verdict.OWN_LIMIT) and _settled(case, finding, round_):
         _cut_peers(case, finding, diagnosis, inputs, round_)
 
 
-def _relapse(
-    case: Case, claims: list[Claim], finding: Finding, inputs: dict[str, float], round_: Round
-) -> None:
+def learn(case: Case, round_: Round) -> None:
+    """Give the control model the last step's outcome, once it has settled."""
+    step = case.step
+    row = round_.seen.row(case.id)
+    if step is None or not step.ratio or row is None:
+        return
+    if round_.now - step.at_seconds >= round_.settings.control.settle:
+        now = Finding("", step.metric, float(round_.seen.recent(step.metric)[row]), step.target)
+        case.sensitivity.learn(step.ratio, now.error - step.error)
+        case.step = Step(step.at_seconds, step.metric, step.target, step.error, {})
+
+
+def _relapse(case: Case, finding: Finding, inputs: dict[str, float], round_: Round) -> None:
     """Pressure is back while limits are being given back: remember the level that hurt, and wait longer."""
     recovery = round_.settings.recovery
-    binding = [claim for claim in claims if claim.idle_since_seconds is None]
+    binding = [c for c in round_.ledger.of_victim(case.id) if c.idle_since_seconds is None]
     if not binding:
         round_.move(case, Event.FIRED, finding.rule, "pressure of another cause", **inputs)
         return
-    wait = min(recovery.relapse_backoff * 2**case.relapses, recovery.relapse_backoff_max)
+    doubled = recovery.relapse_backoff * 2 ** min(case.relapses, MOST_DOUBLINGS)
+    wait = min(doubled, recovery.relapse_backoff_max)
     case.relapses += 1
-    row = round_.seen.history.row[case.id]
-    if case.hurt_demand_cores is not None:
-        now_used = float(round_.seen.recent("cpu_usage_cores")[row])
-        case.hurt_demand_cores = min(case.hurt_demand_cores, now_used)
+    forecast = float(round_.seen.forecast_cores[round_.seen.history.row[case.id]])
+    if case.hurt_demand_cores is not None:  # so much was not safe after all
+        case.hurt_demand_cores = min(case.hurt_demand_cores, forecast)
     for claim in binding:
         claim.hurt_cores = claim.target_cores
         claim.not_before_seconds = round_.now + wait
@@ -72,20 +82,12 @@ def _settled(case: Case, finding: Finding, round_: Round) -> bool:
     return not (pace > 0 and (values[last] - finding.target) / pace <= control.drain)
 
 
-def _learn(case: Case, finding: Finding, round_: Round) -> None:
-    """Give the control model the last step's outcome, once it has settled."""
-    if case.step is None or not case.step.ratio:
-        return
-    if round_.now - case.step.at_seconds >= round_.settings.control.settle:
-        case.sensitivity.learn(case.step.ratio, finding.error - case.step.error)
-        case.step = Step(case.step.at_seconds, finding.error, {})
-
-
 def _cut_peers(
     case: Case, finding: Finding, diagnosis: Diagnosis, inputs: dict[str, float], round_: Round
 ) -> None:
-    seen = round_.seen
-    rows = diagnosis.peers
+    seen, rows = round_.seen, diagnosis.peers
+    if not len(rows):
+        return
     peers = [seen.containers[n] for n in rows]
     names = [peer.id for peer in peers]
     use = np.minimum(np.nan_to_num(seen.recent("cpu_usage_cores")[rows]), seen.limit_cores[rows])
@@ -98,6 +100,8 @@ def _cut_peers(
         case.sensitivity.of(names, use),
         gains_of(round_.settings),
     )
+    if not step.ratio.any():
+        return
     for name, used, target, ratio in zip(names, use, step.target_cores, step.ratio, strict=True):
         if ratio <= 0:
             continue
@@ -107,12 +111,10 @@ def _cut_peers(
             round_.ledger.put(claim)
         claim.target_cores = min(claim.target_cores, float(target))
         claim.idle_since_seconds = None
-    if not step.ratio.any():
-        return
-    row = seen.history.row[case.id]
-    if case.hurt_demand_cores is None or case.state is not State.THROTTLING_PEER:
-        case.hurt_demand_cores = float(seen.recent("cpu_usage_cores")[row])
-    case.step = Step(round_.now, finding.error, dict(zip(names, step.ratio.tolist(), strict=True)))
+    if case.hurt_demand_cores is None:
+        case.hurt_demand_cores = float(seen.recent("cpu_usage_cores")[seen.history.row[case.id]])
+    ratios = dict(zip(names, step.ratio.tolist(), strict=True))
+    case.step = Step(round_.now, finding.metric, finding.target, finding.error, ratios)
     if case.state is State.PRESSURED:
         reason = f"{diagnosis.reason}; first cut ({step.method})"
         round_.move(case, Event.CLAIMED, finding.rule, reason, **inputs)
@@ -123,19 +125,22 @@ def _raise_own(case: Case, finding: Finding, diagnosis: Diagnosis, round_: Round
     own = round_.settings.own_limit
     limit = float(round_.seen.limit_cores[round_.seen.history.row[case.id]])
     step = min(own.step_ratio * limit, diagnosis.headroom_cores)
-    case.own_cores = min(max(limit, case.own_cores or 0.0) + step, ceiling_cores(case, round_))
-    case.step = Step(round_.now, finding.error, {})
+    wanted = min(limit + step, ceiling_cores(case, round_))
+    if case.own_cores is None or wanted > case.own_cores:
+        case.own_cores = wanted
+        case.step = Step(round_.now, finding.metric, finding.target, finding.error, {})
 
 
-def _acquit(
-    case: Case, claims: list[Claim], diagnosis: Diagnosis, inputs: dict[str, float], round_: Round
-) -> None:
-    """Its peers are cut, it does not wait any more, and it is still slow: they were not to blame."""
-    first = min((claim.since_seconds for claim in claims), default=round_.now)
-    if claims and round_.now - first < round_.settings.control.patience:
+def _acquit(case: Case, diagnosis: Diagnosis, inputs: dict[str, float], round_: Round) -> None:
+    """Its peers are cut, it does not wait any more, and it is still slow: they are not to blame for this."""
+    claims = round_.ledger.of_victim(case.id)
+    since = max(case.since_seconds, case.step.at_seconds if case.step else case.since_seconds)
+    if not claims or round_.now - since < round_.settings.control.patience:
         return
     for claim in claims:
-        case.acquitted[claim.peer] = round_.now + round_.settings.diagnosis.acquit_for
+        if not claim.helped:
+            case.acquitted[claim.peer] = round_.now + round_.settings.diagnosis.acquit_for
         round_.ledger.release(claim)
-    reason = f"cut without effect: {diagnosis.reason}; rolled back"
-    round_.move(case, Event.ACQUITTED, "ineffective", reason, **inputs)
+    if case.state is State.THROTTLING_PEER:
+        reason = f"cut without effect: {diagnosis.reason}; rolled back"
+        round_.move(case, Event.ACQUITTED, "ineffective", reason, **inputs)

@@ -156,15 +156,27 @@ class ThresholdRule:
 class RuleBook:
     """All enabled rules. One that fails again and again is cut off; the others go on."""
 
-    def __init__(self, rules: list[Rule]) -> None:
-        self._rules = rules
+    def __init__(self, rules: list[tuple[object, Rule]]) -> None:
+        """`rules`: each with what it was built from."""
+        self._built = rules
+        self._rules = [rule for _, rule in rules]
         self._failures: dict[str, int] = {}
         self._failed_at_seconds: dict[str, float] = {}
 
     @classmethod
-    def of(cls, config: Config) -> RuleBook:
-        """The rules of a configuration. Raises ConfigError for one that can't be loaded."""
-        return cls([_build(name, rule, config) for name, rule in config.rules.items() if rule.enabled])
+    def of(cls, config: Config, before: RuleBook | None = None) -> RuleBook:
+        """The rules of a configuration. Raises ConfigError for one that can't be loaded.
+
+        Of those in force before, the ones that are built from the same stay, with what they have learnt.
+        """
+        old = [] if before is None else before._built
+        rules: list[tuple[object, Rule]] = []
+        for name, rule in config.rules.items():
+            if rule.enabled:
+                origin = (name, rule, config.forecast.slow_window)
+                same = next((built for key, built in old if key == origin), None)
+                rules.append((origin, same or _build(name, rule, config)))
+        return cls(rules)
 
     @property
     def cut_off(self) -> tuple[str, ...]:

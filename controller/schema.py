@@ -339,11 +339,15 @@ class RecoveryConfig(_Section):
     idle_for: PositiveSeconds = 10.0
     relapse_backoff: PositiveSeconds = 10.0
     relapse_backoff_max: PositiveSeconds = 300.0
+    probe_after: PositiveSeconds = 60.0
+    probe_after_max: PositiveSeconds = 600.0
 
     @model_validator(mode="after")
     def _order(self) -> RecoveryConfig:
         if self.relapse_backoff > self.relapse_backoff_max:
             raise ValueError("relapse_backoff: is above relapse_backoff_max")
+        if self.probe_after > self.probe_after_max:
+            raise ValueError("probe_after: is above probe_after_max")
         if self.relapse_backoff < self.interval:
             raise ValueError(
                 f"relapse_backoff: {self.relapse_backoff:g}s is shorter than interval ({self.interval:g}s): "

@@ -31,6 +31,8 @@ def take_over(config: Config, node: CgroupNode) -> Journal | None:
     Raises StartError where limits can't be written, and JournalError.
     """
     if config.dry_run:
+        if (Path(config.journal.run_dir) / "intents.db").exists():
+            log.warning("a dry run leaves what an earlier agent may hold; see `quotapilot restore`")
         return None
     if (problem := node.write_problem()) is not None:
         raise StartError(f"{problem}; run as root, or with --dry-run to decide and report only")

@@ -38,7 +38,7 @@ def node(engine: Engine) -> dict[str, Any]:
         "state": (case.state if case else State.NORMAL).value,
         "cpu_usage_ratio": _number(_recent(engine, "node_cpu_ratio", NODE)),
         "containers": len(engine.containers),
-        "cpu_taken_cores": _number(sum(claim.reference_cores for claim in engine.center.ledger) or 0.0),
+        "cpu_taken_cores": _number(_taken_cores(engine)),
     }
 
 
@@ -115,6 +115,13 @@ def _container(engine: Engine, n: int, found: Container) -> dict[str, Any]:
         ],
         "hands_off": found.id in engine.executor.hands_off,
     }
+
+
+def _taken_cores(engine: Engine) -> float:
+    """What all held containers have less than they used before."""
+    lowest = engine.center.ledger.targets()
+    used = {claim.peer: claim.reference_cores for claim in engine.center.ledger}
+    return sum(max(0.0, used[peer] - cores) for peer, cores in lowest.items())
 
 
 def _wait_signal(recent: dict[str, float | None]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -85,7 +86,9 @@ class CgroupNode:
         try:
             return self._files.inode(self.layout.cpu.point + group)
         except OSError as error:
-            raise Gone(f"{group} has vanished: {error.strerror}") from error
+            if error.errno in (errno.ENOENT, errno.ENODEV, errno.ENOTDIR):
+                raise Gone(f"{group} has vanished: {error.strerror}") from error
+            raise Refused(group, "its directory", error.errno or 0) from error
 
     def limit(self, group: str) -> CpuLimit:
         with self._opened(group) as opened:

@@ -225,7 +225,8 @@ def test_peer_of_equal_priority_is_never_claimed() -> None:
 
 def test_peer_on_other_cpus_is_never_claimed() -> None:
     node = SimulatedNode(4)
-    node.add_container("web", "/web", service([(0.0, 20.0), (10.0, 190.0)], 40.0), allowed_cpus=frozenset({0, 1}))
+    web = service([(0.0, 20.0), (10.0, 190.0)], 40.0)
+    node.add_container("web", "/web", web, allowed_cpus=frozenset({0, 1}))
     node.add_container("batch", "/batch", Hogs(4), allowed_cpus=frozenset({2, 3}))
     loop = Loop(node, {"web": ONLINE, "batch": OFFLINE}).run(40.0)
     assert loop.node.writes == []

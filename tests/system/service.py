@@ -55,9 +55,7 @@ class Service:
         """Start it in the scene's agent group: beside the busy groups, not behind them."""
         arguments = ("run", "--config", str(self.config_file), *options)
         with open(self.log_file, "ab") as log:
-            self.process = self.scene.start_module(
-                self.scene.agent, "controller.cli", *arguments, output=log
-            )
+            self.process = self.scene.start_module(self.scene.agent, "controller.cli", *arguments, output=log)
         return self
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
