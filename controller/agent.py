@@ -29,6 +29,7 @@ from controller.journal import Journal
 from controller.metrics import Counters, Exporter
 
 LIVENESS_SECONDS = 10.0
+NOT_FOUND_AFTER_SECONDS = 5.0
 START_SECONDS = 30.0  # within which the first tick must be done
 RELOAD_LOOK_SECONDS = 1.0
 
@@ -72,6 +73,7 @@ class Agent:
         self._stop = asyncio.Event()
         self._reload = False
         self._bad_config = ""
+        self._told_not_found = False
 
     async def run(self) -> None:
         """Serve and tick until a signal; then give everything back. Raises ApiError at the start."""
@@ -108,6 +110,7 @@ class Agent:
             if self._reload or now - looked >= RELOAD_LOOK_SECONDS:
                 looked = now
                 self._reload_if_changed()
+            self._tell_not_found(now)
             self._engine.extra_alerts = self._own_alerts()
             self._engine.tick(now, time.time())
             self._ticked_at_seconds = now
@@ -126,12 +129,15 @@ class Agent:
         if self._journal is not None:
             self._journal.close()
         self._node.close()
+        held = self._engine.executor.held()
+        log.info("stopped; %s", f"still held: {', '.join(held)}" if held else "nothing is held")
 
     def _give_back(self) -> None:
-        if self._journal is not None and self._engine.config.freeze.on_exit == "restore":
-            for revision in self._engine.restore_all("the agent stops", time.monotonic(), time.time()):
-                if revision.result == "refused":
-                    log.error("%s is not given back: %s %s", revision.group, revision.result, revision.detail)
+        if self._journal is None or self._engine.config.freeze.on_exit != "restore":
+            return
+        for revision in self._engine.restore_all("the agent stops", time.monotonic(), time.time()):
+            if revision.result == "refused":
+                log.error("%s is not given back: %s", revision.group, revision.detail)
 
     def _ask_reload(self) -> None:
         self._reload = True
@@ -169,6 +175,16 @@ class Agent:
     def _with_dry_run(self, config: Config) -> Config:
         return config.model_copy(update={"dry_run": True}) if self._forced_dry_run else config
 
+    def _tell_not_found(self, now: float) -> None:
+        """Once, some seconds after the start: a path that is mistyped finds nothing, and is no error."""
+        if self._told_not_found or now - self._started_at_seconds < NOT_FOUND_AFTER_SECONDS:
+            return
+        self._told_not_found = True
+        for name in view.not_found(self._engine):
+            log.warning("no group is there for container %s; is the path right?", name)
+        if not self._engine.containers:
+            log.warning("no container is found at all: see discovery in the configuration")
+
     def _own_alerts(self) -> list[Alert]:
         alerts = [
             Alert("source-down", "", f"discovery {name} failed, its last list stands: {problem}")
@@ -195,7 +211,10 @@ class Agent:
     def node(self) -> dict[str, Any]:
         """See the facade."""
         shown = view.node(self._engine) | {"name": node_name(self._engine.config)}
-        return shown | {"loop_lag_seconds": self._plain_lag(), "config_problem": self._bad_config or None}
+        return shown | {
+            "loop_lag_seconds": self._plain_lag(),
+            "config_problem": self._bad_config or None,
+        }
 
     def containers(self) -> list[dict[str, Any]]:
         """See the facade."""

@@ -45,7 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="run the agent on this node until SIGTERM or Ctrl-C")
-    run.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help=f"default: {DEFAULT_CONFIG}")
+    run.add_argument(
+        "--config", type=Path, default=DEFAULT_CONFIG, help=f"the configuration, default: {DEFAULT_CONFIG}"
+    )
     run.add_argument("--dry-run", action="store_true", help="decide and report, write nothing")
     run.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
     run.set_defaults(command=_run)
@@ -81,7 +83,8 @@ def _add_agent_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _fail(message: object, code: int = EXIT_FAILURE) -> int:
-    print(f"quotapilot: {message}", file=sys.stderr)
+    prefix = "" if code == EXIT_CONFIG else "quotapilot: "  # file:line first, as editors and people expect
+    print(f"{prefix}{message}", file=sys.stderr)
     return code
 
 
@@ -155,24 +158,33 @@ def _status(options: argparse.Namespace) -> int:
             "alerts": (await get(options.url, "/api/v1/alerts?active=true", token=token))["items"],
         }
 
-    try:
-        if options.watch:
-            from rich.live import Live
+    from rich.console import Console
 
-            with Live(auto_refresh=False, screen=not options.json) as live:
-                while True:
-                    live.update(render(asyncio.run(ask())), refresh=True)
-                    time.sleep(1)
-        state = asyncio.run(ask())
+    # Into a file or pipe nothing is cut off: there is no width to keep to.
+    console = Console() if sys.stdout.isatty() else Console(width=200)
+
+    def show(state: dict[str, Any]) -> None:
+        if options.json:
+            print(json.dumps(state, indent=None if options.watch else 2), flush=True)
+        else:
+            console.print(render(state, console.width))
+
+    try:
+        if not options.watch:
+            show(asyncio.run(ask()))
+            return 0
+        if options.json or not sys.stdout.isatty():
+            while True:
+                show(asyncio.run(ask()))
+                time.sleep(1)
+        from rich.live import Live
+
+        with Live(console=console, auto_refresh=False, screen=True) as live:
+            while True:
+                live.update(render(asyncio.run(ask()), console.width), refresh=True)
+                time.sleep(1)
     except (ApiError, OSError) as error:
         return _fail(error)
-    if options.json:
-        print(json.dumps(state, indent=2))
-    else:
-        from rich import print as rich_print
-
-        rich_print(render(state))
-    return 0
 
 
 def _restore(options: argparse.Namespace) -> int:
@@ -210,8 +222,10 @@ def _restore_through_agent(options: argparse.Namespace, token_file: str | None) 
         token = _token(options.token_file or (Path(token_file) if token_file else None))
         result = asyncio.run(post(options.url, "/api/v1/restore", token=token))
     except (ApiError, OSError) as error:
-        return _fail(error)
-    return _tell_restored(result["restored"], result["failed"])
+        return _fail(f"{error}; give --token-file or --config, or stop the agent: that gives everything back")
+    code = _tell_restored(result["restored"], result["failed"])
+    print("the agent goes on, and may cut others; freeze or stop it to keep everything as it is now")
+    return code
 
 
 def _tell_restored(restored: list[str], failed: list[str]) -> int:

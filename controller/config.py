@@ -72,8 +72,10 @@ def load(path: Path) -> Config:
     """Read a YAML file. Raises ConfigError with one line "file:line: key: what is wrong" per problem."""
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: can't be read: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not a text file (UTF-8)") from error
     return parse(text, str(path))
 
 
@@ -135,6 +137,8 @@ def _problems(item: Any) -> list[Clash]:
         message = "unknown key; see config/default.yaml for the keys there are"
     elif item["type"] == "missing":
         message = "is not given, and has no default"
+    elif item["type"] == "model_type":
+        message = f"must have keys of its own, see config/default.yaml (it is {item['input']!r})"
     elif item["type"] != "value_error":
         message += f" (it is {item['input']!r})"
     elif match := _NAMES_A_KEY.match(message):

@@ -68,7 +68,7 @@ def diagnose(case: Case, round_: Round) -> Diagnosis:
     elif worth_taking or round_.ledger.of_victim(case.id):
         found = Verdict.EXHAUSTED, "waits for CPU, and every peer is at its floor"
     else:
-        found = Verdict.NOT_LOCAL, "waits behind its own threads only; no peer uses CPU worth taking"
+        found = Verdict.NOT_LOCAL, "waits, but for no peer that may be cut: for its own threads, or others"
     known = {name: round(value, 4) for name, value in numbers.items() if not math.isnan(value)}
     return Diagnosis(*found, known, peers[reclaimable > 0], headroom)
 

@@ -85,13 +85,18 @@ class Engine:
         self._cpus: dict[str, frozenset[int]] = {}
         self._failed = False
 
+    @property
+    def frozen_reason(self) -> str:
+        """The operator's freeze as a reason of its own."""
+        return f"operator: {self.operator_freeze}"
+
     def tick(self, now_seconds: float, wall_seconds: float) -> None:
         """One round. Never raises for what one container does; a failure of the whole is remembered and
         freezes the node through its health."""
         self.now_seconds, self.wall_seconds = now_seconds, wall_seconds
         abnormal = self.health.check(now_seconds, wall_seconds, self._failed)
         if self.operator_freeze:
-            abnormal = (*abnormal, f"operator: {self.operator_freeze}")
+            abnormal = (*abnormal, self.frozen_reason)
         try:
             self._discover(now_seconds)
             seen = self._see(now_seconds, abnormal)
@@ -243,13 +248,13 @@ class Engine:
     def _record_revisions(self, revisions: list[Revision]) -> None:
         for revision in revisions:
             log.info(
-                "%s: %s -> %s cores, %s: %s %s",
+                "%s: limit %s -> %s cores, %s: %s%s",
                 revision.container,
-                revision.old_cores,
-                revision.new_cores,
+                _cores(revision.old_cores),
+                _cores(revision.new_cores),
                 revision.result,
                 revision.reason,
-                revision.detail,
+                f"; {revision.detail}" if revision.detail else "",
             )
             self.feed.append(
                 "revision",
@@ -278,3 +283,7 @@ class Engine:
                 Alert("source-down", "", f"rule {rule} failed again and again and is cut off; see the log")
             )
         return alerts
+
+
+def _cores(cores: float | None) -> str:
+    return "none" if cores is None else f"{cores:g}"

@@ -36,6 +36,12 @@ class Gate:
         round_.decision.write = not self.frozen
         return bool(self.frozen)
 
+    def thaws_in_seconds(self, now_seconds: float, thaw_seconds: float) -> float | None:
+        """How long the node must still be well; None while it is not well, or not frozen."""
+        if not self.frozen or self._well_since_seconds is None:
+            return None
+        return max(0.0, thaw_seconds - (now_seconds - self._well_since_seconds))
+
     def may_give_back(self, now_seconds: float) -> bool:
         """False until one full window has been seen after a thaw."""
         return now_seconds >= self._no_return_before_seconds

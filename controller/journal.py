@@ -72,7 +72,9 @@ class Journal:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise JournalError(f"journal.run_dir {directory}: {error.strerror}; name another") from error
+            raise JournalError(
+                f"journal.run_dir {directory}: {error.strerror}; run as root, or name one of yours"
+            ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -35,7 +35,7 @@ def take_over(config: Config, node: CgroupNode) -> Journal | None:
             log.warning("a dry run leaves what an earlier agent may hold; see `quotapilot restore`")
         return None
     if (problem := node.write_problem()) is not None:
-        raise StartError(f"{problem}; run as root, or with --dry-run to decide and report only")
+        raise StartError(f"{problem}; with --dry-run it decides and reports only")
     journal = Journal(Path(config.journal.run_dir))
     restored, failed = restore_journal(node, journal)
     for group in restored:

@@ -13,7 +13,7 @@ _INTRODUCTION = """\
 Every container has a machine of its own, and each state describes it as a *victim*: as one that may be hurt.
 Being held back for someone else is not a state; a held container shows `holds`, and goes on speaking of its
 own pressure. Every transition is recorded with its trigger, its reason and the numbers it was decided on
-(`GET /api/v1/transitions`, `quotapilot explain`).
+(`GET /api/v1/transitions`).
 """
 
 _AFTER_THE_DIAGRAM = """\

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -17,42 +18,38 @@ _STATE_STYLES = {
 }
 
 
-def render(state: dict[str, Any]) -> RenderableType:
-    """Node, containers and alerts, as `status` asks for them."""
+# Left out first where the terminal is narrow: (narrower than, columns).
+_NARROW = ((120, {"throttled", "held for"}), (100, {"base", "SLO", "waiting"}), (80, {"tier", "verdict"}))
+
+
+def render(state: dict[str, Any], width: int) -> RenderableType:
+    """Node, containers and alerts, as `status` asks for them, for a terminal so many columns wide."""
     node = state["node"]
     head = Text(f"{node['name']}: {node['mode']} on {node['backend']}, {node['cpus']} CPUs")
     if node["reasons"]:
         head.append(f"  abnormal: {'; '.join(node['reasons'])}", "bold red")
-    parts: list[RenderableType] = [head, _containers(state["containers"])]
+    elif node["thaws_in_seconds"] is not None:
+        head.append(
+            f"  was: {'; '.join(node['frozen_by'])}; thaws in {node['thaws_in_seconds']:.0f} s", "blue"
+        )
+    parts: list[RenderableType] = [head, _containers(state["containers"], width)]
+    if node["config_problem"]:
+        parts.append(Text(f"the changed configuration is refused: {node['config_problem']}", "bold red"))
+    parts += [Text(f"nothing found for {name}", "yellow") for name in node["not_found"]]
     for alert in state["alerts"]:
         subject = alert["container"] or "node"
         parts.append(Text(f"alert {alert['kind']} on {subject}: {alert['message']}", "yellow"))
     return Group(*parts)
 
 
-def _containers(containers: list[dict[str, Any]]) -> Table:
+def _containers(containers: list[dict[str, Any]], width: int) -> Table:
     table = Table(box=None, pad_edge=False)
-    for title in ("container", "tier", "state", "verdict"):
-        table.add_column(title, no_wrap=title != "verdict")
-    for title in ("use", "limit", "base", "throttled", "waiting", "latency", "SLO"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("held for")
+    left_out = {title for narrow, titles in _NARROW if width < narrow for title in titles}
+    columns = [column for column in _COLUMNS if column[0] not in left_out]
+    for title, justify, _ in columns:
+        table.add_column(title, justify=justify, no_wrap=title not in ("verdict", "held for"))
     for shown in containers:
-        slo = shown["slo"]
-        table.add_row(
-            shown["id"],
-            shown["tier"],
-            Text(shown["state"], _STATE_STYLES.get(shown["state"], "")),
-            shown["verdict"] or "",
-            _cores(shown["cpu_usage_cores"], "-"),
-            _cores(shown["cpu_limit_cores"], "none"),
-            _cores(shown["cpu_base_cores"], "none"),
-            _ratio(shown["cpu_throttled_ratio"]),
-            _ratio(shown["cpu_wait_ratio"]),
-            _milliseconds(shown["latency_seconds"]),
-            _milliseconds(slo["latency_seconds"]) if slo else "",
-            ", ".join(sorted({hold["victim"] for hold in shown["holds"]})),
-        )
+        table.add_row(*(cell(shown) for _, _, cell in columns))
     return table
 
 
@@ -66,3 +63,19 @@ def _ratio(value: float | None) -> str:
 
 def _milliseconds(value: float | None) -> str:
     return "-" if value is None else f"{value * 1000:.0f} ms"
+
+
+_COLUMNS: tuple[tuple[str, Literal["left", "right"], Callable[[dict[str, Any]], str | Text]], ...] = (
+    ("container", "left", lambda shown: shown["id"]),
+    ("tier", "left", lambda shown: shown["tier"]),
+    ("state", "left", lambda shown: Text(shown["state"], _STATE_STYLES.get(shown["state"], ""))),
+    ("verdict", "left", lambda shown: shown["verdict"] or ""),
+    ("use", "right", lambda shown: _cores(shown["cpu_usage_cores"], "-")),
+    ("limit", "right", lambda shown: _cores(shown["cpu_limit_cores"], "none")),
+    ("base", "right", lambda shown: _cores(shown["cpu_base_cores"], "none")),
+    ("throttled", "right", lambda shown: _ratio(shown["cpu_throttled_ratio"])),
+    ("waiting", "right", lambda shown: _ratio(shown["cpu_wait_ratio"])),
+    ("latency", "right", lambda shown: _milliseconds(shown["latency_seconds"])),
+    ("SLO", "right", lambda shown: _milliseconds(shown["slo"]["latency_seconds"]) if shown["slo"] else ""),
+    ("held for", "left", lambda shown: ", ".join(sorted({hold["victim"] for hold in shown["holds"]}))),
+)

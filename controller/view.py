@@ -26,6 +26,11 @@ def mode(engine: Engine) -> str:
 def node(engine: Engine) -> dict[str, Any]:
     """The node and its health."""
     abnormal = engine.seen.abnormal if engine.seen is not None else ()
+    if engine.operator_freeze:  # also before the next round has seen it
+        abnormal = (
+            *(reason for reason in abnormal if not reason.startswith("operator")),
+            engine.frozen_reason,
+        )
     case = engine.center.cases.get(NODE)
     return {
         "name": engine.config.node_name,
@@ -35,11 +40,25 @@ def node(engine: Engine) -> dict[str, Any]:
         "healthy": not abnormal,
         "reasons": list(abnormal),
         "frozen_by": list(engine.center.gate.frozen),
+        "thaws_in_seconds": engine.center.gate.thaws_in_seconds(
+            engine.now_seconds, engine.config.freeze.thaw
+        ),
         "state": (case.state if case else State.NORMAL).value,
         "cpu_usage_ratio": _number(_recent(engine, "node_cpu_ratio", NODE)),
         "containers": len(engine.containers),
+        "not_found": not_found(engine),
         "cpu_taken_cores": _number(_taken_cores(engine)),
     }
+
+
+def not_found(engine: Engine) -> list[str]:
+    """Containers of the static list that no group is there for: not yet, or because a path is mistyped."""
+    ids = [container.id for container in engine.containers]
+    return [
+        f"{entry.name} ({entry.cgroup})"
+        for entry in engine.config.discovery.static
+        if not any(name == entry.name or name.startswith(f"{entry.name}-") for name in ids)
+    ]
 
 
 def containers(engine: Engine) -> list[dict[str, Any]]:

@@ -135,4 +135,4 @@ def window_stats(values: NDArray[np.float32], times: FloatArray) -> Stats:
 
 
 def _plain(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+    return None if np.isnan(value) else float(f"{value:.6g}")

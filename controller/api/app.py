@@ -42,7 +42,10 @@ async def _audit(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Leaves a line in the log of every attempt to change something."""
     response = await handler(request)
     if request.method not in (hdrs.METH_GET, hdrs.METH_HEAD):
-        logger.info("%s %s from %s: %d", request.method, request.raw_path, request.remote, response.status)
+        # Latencies are pushed all the time: they would drown what matters.
+        level = logging.DEBUG if response.status == 204 else logging.INFO
+        what = (request.method, request.raw_path, request.remote, response.status)
+        logger.log(level, "%s %s from %s: %d", *what)
     return response
 
 

@@ -69,6 +69,8 @@ SCHEMAS: dict[str, Schema] = {
             },
             "state": STATE,
             "loop_lag_seconds": _or_null(NUMBER, "no tick yet"),
+            "thaws_in_seconds": _or_null(NUMBER, "the node is not frozen, or not well yet"),
+            "not_found": {**_array(TEXT), "description": "Static containers that no group is there for."},
             "config_problem": _or_null(TEXT, "the file that was changed last is in effect"),
             "backend": TEXT,
             "cpus": WHOLE,

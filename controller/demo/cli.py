@@ -14,10 +14,11 @@ def add_demo(commands: Any) -> None:
     """Add the command and its options to the parser's sub-commands."""
     demo = commands.add_parser(
         "demo",
-        help="replay the article's experiment: a surge beside batch work, without control and with it",
+        help="a surge beside batch work on this machine, without control and with it",
         description="An online HTTP service and CPU hogs share this machine, each in a cgroup of its own. "
         "A surge pushes the service's p95 over its SLO, first without control, then with quotapilot. Leaves "
-        "a report and a picture; takes two to three minutes. Ctrl-C cleans up at any moment.",
+        "a report and a picture; takes two to three minutes, some seconds where it is simulated. Ctrl-C "
+        "cleans up at any moment. The experiment is that of Alibaba's article on its policy engine (2019).",
     )
     demo.add_argument(
         "--backend",

@@ -65,7 +65,8 @@ class LiveView:
         table.add_row("offline use", _cores(look.offline_cores), Text(self._levels(offline)), "")
         online = [past.online_cores for past in self._history]
         table.add_row("online use", _cores(look.online_cores), Text(self._levels(online)), "")
-        head = f"{look.controller}: {look.phase}, {max(0, look.seconds):.0f} of {look.total_seconds:.0f} s"
+        done = min(max(0.0, look.seconds), look.total_seconds)
+        head = f"{look.controller}: {look.phase}, {done:.0f} of {look.total_seconds:.0f} s"
         return Group(Text(head, "bold"), table)
 
     def _latencies(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ class _Stage:
 def play(options: argparse.Namespace, slo_seconds: float) -> int:
     """Run all acts and write what they left; 0 when the controlled run recovered and gave everything back."""
     console = Console()
+    _can_write(options.out)
     simulated = _simulated(options.backend, console)
     stage = _Stage(Slo(slo_seconds), options.seed, console)
     cpus = SIMULATED_CPUS if simulated else os.cpu_count() or 1
@@ -73,6 +74,19 @@ def play(options: argparse.Namespace, slo_seconds: float) -> int:
     console.print(f"\nreport: {options.out / 'report.json'}" + (f", picture: {picture}" if drawn else ""))
     held = report["violation_seconds"] == 0 or report["recovered_at_seconds"] is not None
     return 0 if held and report["restored"] else 1
+
+
+def _can_write(out: Path) -> None:
+    """Fail before the acts rather than after them. Raises DemoFailed."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise DemoFailed(
+            f"can't write to {out}: {error.strerror}; name another directory with --out"
+        ) from error
 
 
 def _simulated(backend: str, console: Console) -> bool:
@@ -161,18 +175,20 @@ def _summary(report: Mapping[str, Any], console: Console) -> None:
     shown = [(name, run) for name, run in runs if run is not None]
     for title in ("", *(name for name, _ in shown)):
         table.add_column(title, justify="right" if title else "left")
-    for title, key, unit, scale in (
-        ("p95 before the surge", "p95_before_seconds", "ms", 1000),
-        ("p95 during the surge", "p95_during_seconds", "ms", 1000),
-        ("p95 after the surge", "p95_after_seconds", "ms", 1000),
-        ("over the SLO in all", "violation_seconds", "s", 1),
-        ("onset to first cut", "time_to_first_cut_seconds", "s", 1),
-        ("onset to recovery", "time_to_recover_seconds", "s", 1),
-        ("longest relapse", "longest_relapse_seconds", "s", 1),
-        ("offline work during the surge", "offline_cores_during", "cores", 1),
-        ("offline work after the surge", "offline_cores_after", "cores", 1),
-    ):
-        table.add_row(title, *(_value(run.get(key), unit, scale) for _, run in shown))
+    surge_until = report["surge_until_seconds"]
+    rows: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
+        ("p95 over the SLO for, in all", lambda run: _seconds(run["violation_seconds"])),
+        ("onset to first cut", lambda run: _seconds(run["time_to_first_cut_seconds"])),
+        ("onset to recovery", lambda run: _recovery(run, surge_until)),
+        ("longest relapse", lambda run: _seconds(run["longest_relapse_seconds"])),
+        ("p95 before the surge", lambda run: _milliseconds(run["p95_before_seconds"])),
+        ("p95 of the whole surge", lambda run: _milliseconds(run["p95_during_seconds"])),
+        ("p95 after the surge", lambda run: _milliseconds(run["p95_after_seconds"])),
+        ("offline work in the surge", lambda run: _cores(run["offline_cores_during"])),
+        ("offline work after it", lambda run: _cores(run["offline_cores_after"])),
+    )
+    for title, cell in rows:
+        table.add_row(title, *(cell(run) for _, run in shown))
     console.print(table)
     if not report["valid"]:
         console.print(
@@ -182,7 +198,24 @@ def _summary(report: Mapping[str, Any], console: Console) -> None:
         console.print("a limit was NOT given back", style="bold red")
 
 
-def _value(value: float | None, unit: str, scale: float) -> str:
+def _recovery(run: Mapping[str, Any], surge_until: float) -> str:
+    if run["violation_seconds"] == 0:
+        return "never over it"
+    recovered = run["recovered_at_seconds"]
+    if recovered is None or recovered >= surge_until:
+        return "not in the surge"
+    return _seconds(run["time_to_recover_seconds"])
+
+
+def _seconds(value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value * scale:,.0f} {unit}" if unit == "ms" else f"{value * scale:.2f} {unit}"
+    return f"{value:.1f} s" if value >= 0 else f"{-value:.1f} s before it"
+
+
+def _milliseconds(value: float | None) -> str:
+    return "-" if value is None else f"{value * 1000:,.0f} ms"
+
+
+def _cores(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f} cores"
