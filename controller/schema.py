@@ -259,7 +259,6 @@ DEFAULT_RULES: dict[str, dict[str, Any]] = {
         "of": "slo",
         "threshold": 0.7,
         "clear_threshold": 0.6,
-        "window": "1500ms",
     },
     "cpu-wait": {
         "metric": "cpu_wait_ratio",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from backends.latency import ENOUGH_SAMPLES
 from backends.latency.histogram import RecentRequests, bucket_quantile
 from backends.latency.prometheus import Page, Reading
 from models.container import Scrape, Slo
@@ -41,7 +42,9 @@ class Endpoint:
         """See `LatencySource.quantile_seconds`."""
         if now_seconds - self._read_at_seconds > self._stale_after_seconds:
             return math.nan
-        counts = self._requests.counts()
+        counts = self._requests.counts(0.5)
+        if counts.get(math.inf, 0.0) < ENOUGH_SAMPLES:
+            counts = self._requests.counts()
         if counts.get(math.inf, 0.0) < self._min_samples:
             return math.nan
         if self._quantiles:

@@ -75,10 +75,16 @@ class RecentRequests:
             self._steps.clear()
         self._last, self._last_at = reading.counts, now_seconds
 
-    def counts(self) -> dict[float, float]:
-        """Requests of the window by upper bound, cumulative over bounds; empty before the second reading."""
+    def counts(self, part: float = 1.0) -> dict[float, float]:
+        """Requests of the newest part of the window by upper bound, cumulative over bounds.
+
+        Empty before the second reading.
+        """
         total: dict[float, float] = {}
+        start = self._last_at - part * self._window_seconds
         for step in self._steps:
+            if part < 1 and _middle(step) <= start:
+                continue
             for bound, count in step.counts.items():
                 total[bound] = total.get(bound, 0.0) + count
         return total

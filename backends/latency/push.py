@@ -8,11 +8,14 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from backends.latency import ENOUGH_SAMPLES
 from models.container import FloatArray, Slo
 
 
 class PushedLatency:
     """The samples of the last window of each container, at most `max_samples` of at most `max_containers`.
+
+    Where the newer half of the window has enough of them, the quantile is that half's.
 
     The window ends at the newest push, so that one who sends every two seconds still has a whole window;
     after `stale_after_seconds` without a push there is no value any more. When a container too many comes,
@@ -61,7 +64,10 @@ class PushedLatency:
         batches = self._batches.get(container_id)
         if not batches or now_seconds - batches[-1][0] > self._stale_after_seconds:
             return math.nan
-        samples = np.concatenate([batch for _, batch in batches])
+        half = batches[-1][0] - self._window_seconds / 2
+        samples = np.concatenate([batch for at, batch in batches if at > half])
+        if samples.size < ENOUGH_SAMPLES:
+            samples = np.concatenate([batch for _, batch in batches])
         if samples.size < self._min_samples:
             return math.nan
         return float(np.percentile(samples, slo.percentile))

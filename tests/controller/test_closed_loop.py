@@ -194,7 +194,7 @@ def test_relapse_waits_longer_each_time() -> None:
 def test_several_victims_share_one_peer_and_the_lowest_claim_counts() -> None:
     node = SimulatedNode(4)
     for name, until in (("a", 40.0), ("b", 70.0)):
-        rates = [(0.0, 20.0), (10.0, 110.0), (until, 20.0)]
+        rates = [(0.0, 20.0), (10.0, 140.0), (until, 20.0)]
         arrivals = poisson_arrivals(rates, 110.0, seed=len(name) + ord(name))
         node.add_container(name, f"/{name}", OnlineService(arrivals, CPU_SECONDS, threads=8))
     node.add_container("batch", "/batch", Hogs(8))

@@ -120,7 +120,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         ("diagnosis: {percentile: 80}", "diagnosis.percentile: "),
         ("diagnosis: {min_reclaimable_cores: 0}", "diagnosis.min_reclaimable_cores: "),
         # Across sections; the key that was given is named.
-        ("tick: 500ms", "tick: rules.latency.window (1.5s) is shorter than four ticks of 0.5s"),
+        ("tick: 600ms", "tick: rules.latency.window (2s) is shorter than four ticks of 0.6s"),
         (
             "diagnosis: {window: 500ms}",
             "diagnosis.window: diagnosis.window (0.5s) is shorter than four ticks",
@@ -264,7 +264,7 @@ def test_rules_and_tiers_are_merged_over_the_defaults() -> None:
     assert made.tiers == {"online": 100, "realtime": 50, "offline": 0, "vip": 200}
     assert set(made.rules) == {*DEFAULT_RULES, "mine"}
     assert (made.rules["latency"].hold, made.rules["latency"].threshold) == (5.0, 0.7)
-    assert set(DEFAULT_RULES["latency"]) == {"metric", "of", "threshold", "clear_threshold", "window"}
+    assert set(DEFAULT_RULES["latency"]) == {"metric", "of", "threshold", "clear_threshold"}
 
 
 def test_a_null_is_not_given() -> None:

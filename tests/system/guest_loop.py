@@ -23,7 +23,7 @@ SLOWER = {"tick": "500ms", "rules": {"latency": {"window": "2s"}}}
 
 
 def main() -> None:
-    rates = {"before": (6.0, 0.1), "surge": (25.0, 0.38), "after": (16.0, 0.05)}
+    rates = {"before": (6.0, 0.1), "surge": (25.0, 0.42), "after": (16.0, 0.05)}
     phases = [Phase(name, seconds, share * 1000 / CPU_MS) for name, (seconds, share) in rates.items()]
     timeline = Timeline("guest", *phases, cpu_ms=CPU_MS, hogs=2)
     service = ServiceSettings(calibrate(), threads=4)
