@@ -35,13 +35,16 @@ def calm(case: Case, may_give_back: bool, round_: Round) -> None:
 
 def _note_need(case: Case, round_: Round) -> None:
     """What the victim needs, now that it gets it and its queue is gone from the window, is what it was hurt
-    at: while it was hurt it could not use so much."""
+    at: while it was hurt it could not use so much. The mean, not the forecast: that errs on the high side,
+    and a part of it is soon undercut by chance."""
+    window = round_.settings.forecast.fast_window
     row = round_.seen.row(case.id)
-    drained = round_.now - case.since_seconds >= round_.settings.forecast.fast_window
+    drained = round_.now - case.since_seconds >= window
     if case.need_known or not drained or row is None or case.hurt_demand_cores is None:
         return
-    need = float(round_.seen.forecast_cores[row])
-    if not math.isnan(need):
+    used = round_.seen.history.window("cpu_demand_cores", window)[:, row]
+    if not np.isnan(used).all():
+        need = float(np.nanmean(used))
         case.hurt_demand_cores, case.need_known = max(need, case.hurt_demand_cores), True
 
 
