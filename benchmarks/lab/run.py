@@ -9,12 +9,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.lab.scenario import Scenario
+
 Floats = NDArray[np.float64]
+# The oracle's caps: from when on (seconds of the scenario), which peer has how many cores.
+Caps = tuple[tuple[float, dict[str, float]], ...]
 
 
 @dataclass(frozen=True)
@@ -102,3 +106,20 @@ class Run:
                 groups=groups,
                 **json.loads(str(data["head"])),
             )
+
+
+class Stage(Protocol):
+    """Where scenarios are run: on real cgroups, or on the simulated node."""
+
+    backend: str  # "cgroup-v1", "cgroup-v2" or "simulated"
+
+    def run(
+        self, scenario: Scenario, controller: str, seed: int, *, slo_seconds: float, caps: Caps | None = None
+    ) -> Run:
+        """Run a scenario under a controller, by name; `caps` for "oracle". The same seed gives the same
+        arrivals for every controller. Raises ValueError for an unknown controller, RunFailed when a process
+        of the run died."""
+
+
+class RunFailed(Exception):
+    """A process of the run died or did not get ready. The message ends with the last lines it wrote."""
