@@ -15,7 +15,7 @@ from backends.base import Gone
 from backends.latency.push import PushedLatency
 from backends.simulator import SimulatedDiscovery, SimulatedNode
 from controller.config import Config
-from controller.engine import Engine
+from controller.engine import Engine, Latencies
 from controller.feed import Feed, Record
 from models.container import Container, Slo
 
@@ -75,21 +75,30 @@ class ScriptedHealth:
 
 @dataclass
 class Loop:
-    """An engine over a simulated node, and what came of it."""
+    """An engine over a simulated node, and what came of it.
+
+    The engine sees the latencies as pushed by the services, or those of `scraped`; then drive it by
+    `engine.tick`. It manages all containers, or those of `only`.
+    """
 
     node: SimulatedNode
     policies: dict[str, dict[str, Any]]
     config: Config = field(default_factory=Config)
     wall_start_seconds: float = WALL_START_SECONDS
+    scraped: Latencies | None = None
+    only: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
         self.latencies = SimulatedLatencies(self.node)
         self.health = ScriptedHealth()
         self.feed = Feed(size=100_000)
         discovery = SimulatedDiscovery(
-            self.node, lambda name, group, inode: Container(name, group, inode, **self.policies.get(name, {}))
+            self.node,
+            lambda name, group, inode: Container(name, group, inode, **self.policies.get(name, {})),
+            self.only,
         )
-        self.engine = Engine(self.config, self.node, discovery, self.latencies, self.health, self.feed)
+        latencies = self.scraped or self.latencies
+        self.engine = Engine(self.config, self.node, discovery, latencies, self.health, self.feed)
 
     def run(self, until_seconds: float, each_tick: Callable[[float], None] | None = None) -> Loop:
         """Tick on to a moment of the simulated clock."""

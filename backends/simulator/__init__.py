@@ -8,11 +8,12 @@ are not.
 from backends.simulator.arrivals import lognormal_cpu_seconds, poisson_arrivals
 from backends.simulator.discovery import PolicyOf, SimulatedDiscovery
 from backends.simulator.hogs import Hogs
-from backends.simulator.node import LimitWrite, SimulatedNode
+from backends.simulator.node import GroupState, LimitWrite, SimulatedNode
 from backends.simulator.online import OnlineService
 from backends.simulator.workload import Workload
 
 __all__ = [
+    "GroupState",
     "Hogs",
     "LimitWrite",
     "OnlineService",

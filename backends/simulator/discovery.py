@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from backends.simulator.node import SimulatedNode
 from models.container import Container
@@ -16,10 +16,14 @@ class SimulatedDiscovery:
 
     `policy_of` is called once for each container, when it is first seen; a container started again under the
     same id has a new inode and counts as another one. Default: a Container with the defaults of its class.
+    Of the ids in `only`, if given.
     """
 
-    def __init__(self, node: SimulatedNode, policy_of: PolicyOf = Container) -> None:
+    def __init__(
+        self, node: SimulatedNode, policy_of: PolicyOf = Container, only: Collection[str] | None = None
+    ) -> None:
         self._node = node
+        self._only = only
         self._policy_of = policy_of
         self._generation = -1
         self._known: dict[tuple[str, str, int], Container] = {}
@@ -29,6 +33,8 @@ class SimulatedDiscovery:
         if self._generation != self._node.generation:
             self._generation = self._node.generation
             self._known = {
-                place: self._known.get(place) or self._policy_of(*place) for place in self._node.running()
+                place: self._known.get(place) or self._policy_of(*place)
+                for place in self._node.running()
+                if self._only is None or place[0] in self._only
             }
         return tuple(self._known.values())

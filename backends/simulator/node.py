@@ -26,6 +26,21 @@ class LimitWrite(NamedTuple):
     limit: CpuLimit
 
 
+class GroupState(NamedTuple):
+    """What a group's own files say. Seconds and periods are cumulative; `limit` is its own, not its
+    ancestors'; `wait_seconds` is NaN for an inner group.
+    """
+
+    usage_seconds: float
+    periods: int
+    throttled_periods: int
+    throttled_seconds: float
+    wait_seconds: float
+    limit: CpuLimit
+    weight: float
+    idle: bool
+
+
 class SimulatedNode:
     """A `Node` of `cpus` CPUs on which simulated containers queue for CPU.
 
@@ -158,6 +173,30 @@ class SimulatedNode:
         """
         workload = self._container(container_id).workload
         return [] if workload is None else workload.take_finished()
+
+    @property
+    def busy_seconds(self) -> float:
+        """CPU time used so far by all CPUs together."""
+        return self._busy_seconds
+
+    def has_group(self, group: str) -> bool:
+        """Whether there is such a group."""
+        return any(each.path == group for each in self._tree)
+
+    def look(self, group: str) -> GroupState:
+        """What a group's files say now. Raises Gone."""
+        found = self._tree.find(group)
+        bandwidth = found.bandwidth
+        return GroupState(
+            found.usage_seconds,
+            bandwidth.periods,
+            bandwidth.throttled_periods,
+            bandwidth.throttled_seconds,
+            found.wait_seconds if found.container_id is not None else math.nan,
+            bandwidth.limit,
+            found.weight,
+            found.idle,
+        )
 
     def running(self) -> list[tuple[str, str, int]]:
         """Id, group and inode of every container that is there."""

@@ -54,9 +54,10 @@ class OnlineService:
     """`threads` workers behind one FIFO queue, with open-loop arrivals.
 
     Each request takes `cpu_seconds` of CPU on one worker, then holds the worker `downstream_seconds` longer
-    without needing CPU (a slow downstream). Both are one number or one per request. Latency counts from the
-    intended arrival, so that a queue is never left out (no coordinated omission). Workers that run share
-    their CPU evenly.
+    without needing CPU (a slow downstream); with `holds_worker` False it waits without one, as where an event
+    loop waits for the answer. Both are one number or one per request. Latency counts from the intended
+    arrival, so that a queue is never left out (no coordinated omission). Workers that run share their CPU
+    evenly.
 
     `arrivals` are times of the node's clock, ascending. Raises ValueError when they are not.
     """
@@ -67,6 +68,8 @@ class OnlineService:
         cpu_seconds: ArrayLike,
         threads: int = 2,
         downstream_seconds: ArrayLike = 0.0,
+        *,
+        holds_worker: bool = True,
     ) -> None:
         times = np.asarray(arrivals, dtype=np.float64)
         if np.any(np.diff(times) < 0):
@@ -76,6 +79,7 @@ class OnlineService:
         self._cpu: list[float] = np.broadcast_to(cpu_seconds, times.shape).tolist()
         self._downstream: list[float] = np.broadcast_to(downstream_seconds, times.shape).tolist()
         self.threads = threads
+        self._holds_worker = holds_worker
         self._state = _State()
         self._finished: list[tuple[float, float]] = []
         self._slice = _Slice(0.0, 0.0, 1, 0.0)
@@ -168,7 +172,7 @@ class OnlineService:
     def _dispatch(self, state: _State, now: float) -> None:
         """Give waiting requests to free workers. One that finds its worker asleep waits for the wake-up."""
         head, arrivals = state.head, self._arrivals
-        free = self.threads - len(state.running) - len(state.sleeping)
+        free = self.threads - self._busy(state)
         while free > 0 and head < len(arrivals) and arrivals[head] <= now:
             wait = self._slice.wakeup_wait_seconds if arrivals[head] >= now else 0.0
             state.running.append(_Request(head, self._cpu[head], now + wait))
@@ -176,11 +180,13 @@ class OnlineService:
             free -= 1
         state.head = head
 
+    def _busy(self, state: _State) -> int:
+        return len(state.running) + (len(state.sleeping) if self._holds_worker else 0)
+
     def _next_change(self, state: _State) -> float:
         """When the next sleep ends or the next request can start, whichever is first."""
         change = state.sleeping[0][0] if state.sleeping else math.inf
-        busy = len(state.running) + len(state.sleeping)
-        if busy < self.threads and state.head < len(self._arrivals):
+        if self._busy(state) < self.threads and state.head < len(self._arrivals):
             change = min(change, self._arrivals[state.head])
         return change
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.lab.scenario import Online, Scenario
@@ -25,8 +26,9 @@ def phases(scenario: Scenario, online: Online, cpus: int) -> tuple[Rate, ...]:
     if online.trace is not None:
         return _traced(scenario, online, per_load)
     steps = [(0.0, 0.0), *online.load, (scenario.seconds, 0.0)]
-    spans = zip(steps, steps[1:], strict=False)
-    return tuple(Rate(end - start, load * per_load) for (start, load), (end, _) in spans if end > start)
+    return tuple(
+        Rate(end - start, load * per_load) for (start, load), (end, _) in pairwise(steps) if end > start
+    )
 
 
 def _traced(scenario: Scenario, online: Online, per_load: float) -> tuple[Rate, ...]:
