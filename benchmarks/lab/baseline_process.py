@@ -8,15 +8,18 @@ nothing more and leaves everything as it is: the stage puts it back.
 from __future__ import annotations
 
 import json
-import math
 import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.lab.baselines import make
+from benchmarks.lab.plant import Baseline, Plant
+from benchmarks.lab.real_plant import RealPlant
 from benchmarks.lab.run import Caps
 
 _WAIT_SECONDS = 0.02
@@ -52,3 +55,57 @@ class Config:
         if data.get("caps") is not None:
             data["caps"] = tuple((float(at), dict(cores)) for at, cores in data["caps"])
         return cls(**data)
+
+
+class _Stop(threading.Event):
+    """Set by SIGTERM and SIGINT."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.set())
+
+
+def start_of_load(file: Path, stop: threading.Event) -> float | None:
+    """CLOCK_MONOTONIC seconds at which the load starts, from the generator's head line, waited for; None when
+    stopped before. Raises ValueError or KeyError when the first line is no head."""
+    while not stop.is_set():
+        with suppress(FileNotFoundError), open(file) as opened:
+            head = opened.readline()
+            if head.endswith("\n"):
+                return float(json.loads(head)["start_at_seconds"])
+        stop.wait(_WAIT_SECONDS)
+    return None
+
+
+def control(baseline: Baseline, plant: Plant, start_at_seconds: float, stop: threading.Event) -> None:
+    """Start the baseline and step it at its interval until stopped. A step that comes late is not made up."""
+    baseline.start(plant, time.monotonic() - start_at_seconds)
+    next_at = time.monotonic() + baseline.interval_seconds
+    while not stop.wait(max(0.0, next_at - time.monotonic())):
+        baseline.step(plant, time.monotonic() - start_at_seconds)
+        next_at = max(next_at + baseline.interval_seconds, time.monotonic())
+
+
+def main() -> None:
+    stop = _Stop()
+    config = Config.read(Path(sys.argv[1]))
+    baseline = make(config.baseline, config.caps)
+    with RealPlant(
+        victim=config.victim,
+        slo_seconds=config.slo_seconds,
+        online=config.online,
+        peers=config.peers,
+        metrics_url=config.metrics_url,
+        metric=config.metric,
+        full_rate_per_second=config.full_rate_per_second,
+        may_reweight=config.may_reweight,
+    ) as plant:
+        Path(config.ready_file).touch()
+        start_at = start_of_load(Path(config.requests_file), stop)
+        if start_at is not None:
+            control(baseline, plant, start_at, stop)
+
+
+if __name__ == "__main__":
+    main()
