@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
@@ -16,8 +15,9 @@ from pathlib import Path
 from backends.cgroup import open_node
 from controller.api.client import post
 from controller.demo.controllers import Controller
+from controller.demo.crew import CHECK_SECONDS, ActFailed, Crew
 from controller.demo.load import Plan, Rate
-from controller.demo.observer import GroupReader, Watch
+from controller.demo.observer import Settings, Watch, settings_of
 from controller.demo.progress import Report, Watcher
 from controller.demo.records import JsonLines, observations_of, requests_of
 from controller.demo.result import ActResult
@@ -25,14 +25,8 @@ from controller.demo.scene import Scene
 from controller.demo.timeline import Timeline
 from models.container import CpuLimit, Slo
 
-_READY_WITHIN_SECONDS = 30.0
 _OVERDUE_SECONDS = 10.0
-_CHECK_SECONDS = 0.05
 _PROGRESS_SECONDS = 1.0
-
-
-class ActFailed(Exception):
-    """A process of the act died or did not get ready. The message ends with the last lines it wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +50,33 @@ class Conditions:
     hog_intervals: tuple[tuple[float, float], ...] | None = None
     online_limit_cores: float | None = None
     changes: tuple[tuple[float, Mapping[str, float]], ...] = ()
+
+
+def limit_group(group: str, cores: float) -> None:
+    """Give a group a limit of its own. Raises OSError."""
+    with closing(open_node()) as node:
+        node.set_limit(group, CpuLimit().with_cores(cores))
+
+
+def start_service(
+    crew: Crew, name: str, group: str, settings: ServiceSettings, cpu_ms: float, seed: int
+) -> str:
+    """Start an online service and wait until it answers; its URL. `cpu_ms`: the CPU time of a request."""
+    port_file = crew.file(f"{name}.port")
+    crew.start_module(
+        name,
+        group,
+        "controller.demo.service",
+        *("--port-file", str(port_file)),
+        *("--cpu-ms", str(cpu_ms)),
+        *("--threads", str(settings.threads)),
+        *("--lognormal-sigma", str(settings.lognormal_sigma)),
+        *("--downstream-ms", str(settings.downstream_ms)),
+        *("--seed", str(seed)),
+        *("--iterations-per-ms", str(settings.iterations_per_ms)),
+    )
+    crew.await_file(name, port_file)
+    return f"http://127.0.0.1:{json.loads(port_file.read_text())['port']}"
 
 
 def run_act(
@@ -95,16 +116,20 @@ class _Act:
         seed: int,
     ) -> None:
         self._scene, self._timeline, self._controller = scene, timeline, controller
-        self._directory, self._slo, self._service, self._seed = directory, slo, service, seed
+        # Hogs whose intervals are over end by themselves.
+        self._crew = Crew(scene, directory, may_end=("hog",))
+        self._file = self._crew.file
+        self._slo, self._service, self._seed = slo, service, seed
         self._conditions, self._changes = conditions, list(conditions.changes)
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._start_at = 0.0
         self._ends_at = 0.0
         self._restored = False
 
     def run(self, progress: Report | None) -> None:
         self._limit_online()
-        url = self._start_service()
+        url = start_service(
+            self._crew, "service", self._scene.online, self._service, self._timeline.cpu_ms, self._seed
+        )
         if self._conditions.hog_intervals is None:
             self._start_hogs()
         # Before the controller, so that the observer knows what there was to go back to.
@@ -146,28 +171,11 @@ class _Act:
     def _work(self) -> str:
         return str(self._file("work"))
 
-    def _start_service(self) -> str:
-        port_file = self._file("port")
-        settings = self._service
-        self._start(
-            "service",
-            self._scene.online,
-            *("--port-file", str(port_file)),
-            *("--cpu-ms", str(self._timeline.cpu_ms)),
-            *("--threads", str(settings.threads)),
-            *("--lognormal-sigma", str(settings.lognormal_sigma)),
-            *("--downstream-ms", str(settings.downstream_ms)),
-            *("--seed", str(self._seed)),
-            *("--iterations-per-ms", str(settings.iterations_per_ms)),
-        )
-        self._await_file("service", port_file)
-        return f"http://127.0.0.1:{json.loads(port_file.read_text())['port']}"
-
     def _start_observer(self) -> None:
         config = self._file("watch")
-        Watch(self._groups, self._work, str(self._file("observations"))).write(config)
-        self._start("observer", self._scene.load, str(config))
-        self._await_file("observer", self._file("observations"))
+        Watch(self._groups, {"offline": self._work}, str(self._file("observations"))).write(config)
+        self._crew.start_module("observer", self._scene.load, "controller.demo.observer", str(config))
+        self._crew.await_file("observer", self._file("observations"))
 
     def _start_load(self, url: str) -> None:
         plan = Plan(
@@ -179,23 +187,23 @@ class _Act:
         self._ends_at = plan.ends_at_seconds
         config = self._file("plan")
         plan.write(config)
-        self._start("load", self._scene.load, str(config))
-        self._await_file("load", self._file("requests"))
+        self._crew.start_module("load", self._scene.load, "controller.demo.load", str(config))
+        self._crew.await_file("load", self._file("requests"))
         self._start_at = float(JsonLines(self._file("requests")).read()[0]["start_at_seconds"])
 
     def _limit_online(self) -> None:
         if (cores := self._conditions.online_limit_cores) is not None:
-            with closing(open_node()) as node:
-                node.set_limit(self._scene.online, CpuLimit().with_cores(cores))
+            limit_group(self._scene.online, cores)
 
     def _start_hogs(self) -> None:
         if not self._timeline.hogs:
             return
         intervals = self._conditions.hog_intervals
         timing = [] if intervals is None else ["--intervals", json.dumps(intervals)]
-        self._start(
+        self._crew.start_module(
             "hog",
             self._scene.offline,
+            "controller.demo.hog",
             *("--loops", str(self._timeline.hogs)),
             *("--work-file", self._work),
             *("--start-at", str(self._start_at)),
@@ -216,54 +224,20 @@ class _Act:
             self._file("requests"),
             self._file("observations"),
         )
-        load = self._processes.pop("load")  # the one that is expected to end
+        load = self._crew.release("load")  # the one that is expected to end
         next_look = self._start_at
         while load.poll() is None:
-            self._check_alive()
+            self._crew.check()
             now = time.monotonic()
             self._tell_service(url, now)
             if now > self._start_at + self._ends_at + _OVERDUE_SECONDS:
-                raise ActFailed(f"load: did not end in time{self._last_words('load')}")
+                raise ActFailed(f"load: did not end in time{self._crew.last_words('load')}")
             if progress is not None and now >= next_look:
                 progress(watcher.look(now))
                 next_look += _PROGRESS_SECONDS
-            time.sleep(_CHECK_SECONDS)
+            time.sleep(CHECK_SECONDS)
         if load.returncode != 0:
-            raise ActFailed(f"load: ended with {load.returncode}{self._last_words('load')}")
+            raise ActFailed(f"load: ended with {load.returncode}{self._crew.last_words('load')}")
 
-    def _limits(self) -> list[tuple[float | None, ...]]:
-        """What a controller may have changed, as the kernel holds it now."""
-        found: list[tuple[float | None, ...]] = []
-        for group in (self._scene.online, self._scene.offline):
-            with closing(GroupReader(self._scene.layout, group)) as reader:
-                row = reader.read()
-            found.append((row["limit_cores"], row["weight"], row["idle"]))
-        return found
-
-    def _start(self, name: str, group: str, *arguments: str) -> None:
-        with open(self._file(f"{name}.log"), "wb") as log:
-            self._processes[name] = self._scene.start_module(
-                group, f"controller.demo.{name}", *arguments, output=log
-            )
-
-    def _await_file(self, name: str, file: Path) -> None:
-        """Until a process has written its first bytes to a file."""
-        deadline = time.monotonic() + _READY_WITHIN_SECONDS
-        while not (file.exists() and file.stat().st_size):
-            self._check_alive()
-            if time.monotonic() > deadline:
-                raise ActFailed(f"{name}: not ready in {_READY_WITHIN_SECONDS:g} s{self._last_words(name)}")
-            time.sleep(_CHECK_SECONDS)
-
-    def _check_alive(self) -> None:
-        for name, process in self._processes.items():
-            if process.poll() is None or (name == "hog" and process.returncode == 0):
-                continue  # hogs whose intervals are over end by themselves
-            raise ActFailed(f"{name}: ended with {process.returncode}{self._last_words(name)}")
-
-    def _last_words(self, name: str) -> str:
-        lines = self._file(f"{name}.log").read_text(errors="replace").splitlines()[-5:]
-        return "".join(f"\n  {line}" for line in lines)
-
-    def _file(self, name: str) -> Path:
-        return self._directory / name
+    def _limits(self) -> list[Settings]:
+        return [settings_of(self._scene.layout, group) for group in (self._scene.online, self._scene.offline)]

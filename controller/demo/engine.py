@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ import yaml
 
 from controller.api.client import get
 from controller.api.errors import ApiError
+from controller.demo.playground import Playground
 from controller.demo.ports import free_port
 from controller.demo.scene import Scene
+from controller.merge_patch import merge_patch
 from models.container import Slo
 
 ONLINE, OFFLINE = "online", "offline"
@@ -52,41 +55,40 @@ def config_for(online_group: str, offline_group: str, service_url: str, slo: Slo
     }
 
 
-class Engine:
-    """Starts the agent in the scene's agent group; SIGTERM at the end, so that it gives everything back.
+class AgentProcess:
+    """Runs the agent in a playground's agent group; SIGTERM at the end, so that it gives everything back.
 
-    `transitions`, `revisions` and `alerts` are the lists of its API, oldest first, filled in by `stop`.
-    `changes` are merged into the configuration, section by section.
+    `transitions`, `revisions` and `alerts` are the lists of its API, oldest first, and `memory_bytes` is the
+    most that it had in memory: filled in by `stop`.
     """
 
-    name = "quotapilot"
-
-    def __init__(self, changes: dict[str, Any] | None = None) -> None:
-        self._changes = changes or {}
+    def __init__(self) -> None:
         self.transitions: list[dict[str, Any]] = []
         self.revisions: list[dict[str, Any]] = []
         self.alerts: list[dict[str, Any]] = []
+        self.memory_bytes = math.nan
         self._process: subprocess.Popen[bytes] | None = None
         self._directory = tempfile.TemporaryDirectory(prefix="quotapilot-demo-")
         self._url = ""
 
-    def start(self, scene: Scene, online_group: str, offline_group: str, service_url: str, slo: Slo) -> None:
-        """See `Controller.start`. Raises EngineFailed."""
+    def launch(self, playground: Playground, group: str, config: dict[str, Any]) -> None:
+        """Run it in a group with a configuration whose API and journal are here. Raises EngineFailed."""
         directory, port = Path(self._directory.name), free_port()
         self._url = f"http://127.0.0.1:{port}"
-        config = config_for(online_group, offline_group, service_url, slo)
-        config["api"] = {"port": port}
-        config["journal"] = {"run_dir": str(directory / "run"), "data_dir": str(directory / "data")}
-        for section, values in self._changes.items():
-            config[section] = {**config.get(section, {}), **values} if isinstance(values, dict) else values
+        config = {
+            **config,
+            "api": {"port": port},
+            "journal": {"run_dir": str(directory / "run"), "data_dir": str(directory / "data")},
+        }
+        wanted = {entry["name"] for entry in config["discovery"]["static"]}
         file = directory / "config.yaml"
         file.write_text(yaml.safe_dump(config))
         with open(directory / "log", "wb") as log:
-            self._process = scene.start_module(
-                scene.agent, "controller.cli", "run", "--config", str(file), output=log
+            self._process = playground.start_module(
+                group, "controller.cli", "run", "--config", str(file), output=log
             )
         deadline = time.monotonic() + _READY_WITHIN_SECONDS
-        while not self._ready():
+        while not self._sees(wanted):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise EngineFailed(f"the agent did not get ready{self._last_words()}")
             time.sleep(0.05)
@@ -100,30 +102,17 @@ class Engine:
             self.transitions = self._ask("transitions")
             self.revisions = self._ask("revisions")
             self.alerts = self._ask("alerts")
-        except ApiError:
+            self.memory_bytes = peak_memory_bytes(process.pid)
+        except (ApiError, OSError):
             pass  # it is dead or has not begun to answer; its exit code says so below
-        process.send_signal(signal.SIGTERM)
-        try:
-            code = process.wait(_STOPPED_WITHIN_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise EngineFailed(f"the agent did not end when asked to{self._last_words()}") from None
-        if code not in (0, -signal.SIGTERM):
-            raise EngineFailed(f"the agent ended with {code}{self._last_words()}")
+        end(process, "the agent", self._last_words)
 
-    def states(self) -> Sequence[tuple[float, str]]:
-        """See `Controller.states`."""
-        offset = time.monotonic() - time.time()
-        moves = [move for move in self.transitions if move["container"] == ONLINE]
-        first = [(float("-inf"), moves[0]["from"] if moves else "normal")]
-        return first + [(datetime.fromisoformat(m["time"]).timestamp() + offset, m["to"]) for m in moves]
-
-    def _ready(self) -> bool:
+    def _sees(self, wanted: set[str]) -> bool:
         try:
             nodes = asyncio.run(get(self._url, "/api/v1/containers"))["items"]
         except ApiError:
             return False
-        return {ONLINE, OFFLINE} <= {shown["id"] for shown in nodes}
+        return wanted <= {shown["id"] for shown in nodes}
 
     def _ask(self, what: str) -> list[dict[str, Any]]:
         items = asyncio.run(get(self._url, f"/api/v1/{what}?limit=1000"))["items"]
@@ -133,3 +122,44 @@ class Engine:
         log = Path(self._directory.name) / "log"
         lines = log.read_text(errors="replace").splitlines()[-5:] if log.exists() else []
         return "".join(f"\n  {line}" for line in lines)
+
+
+class Engine(AgentProcess):
+    """The agent as a controller of the demo. `changes` are a merge patch of its configuration."""
+
+    name = "quotapilot"
+
+    def __init__(self, changes: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        self._changes = changes or {}
+
+    def start(self, scene: Scene, online_group: str, offline_group: str, service_url: str, slo: Slo) -> None:
+        """See `Controller.start`. Raises EngineFailed."""
+        config = config_for(online_group, offline_group, service_url, slo)
+        self.launch(scene, scene.agent, merge_patch(config, self._changes))
+
+    def states(self) -> Sequence[tuple[float, str]]:
+        """See `Controller.states`."""
+        offset = time.monotonic() - time.time()
+        moves = [move for move in self.transitions if move["container"] == ONLINE]
+        first = [(float("-inf"), moves[0]["from"] if moves else "normal")]
+        return first + [(datetime.fromisoformat(m["time"]).timestamp() + offset, m["to"]) for m in moves]
+
+
+def end(process: subprocess.Popen[bytes], name: str, last_words: Callable[[], str]) -> None:
+    """SIGTERM, and wait. Raises EngineFailed when it had died, or does not end by itself."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        code = process.wait(_STOPPED_WITHIN_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise EngineFailed(f"{name} did not end when asked to{last_words()}") from None
+    if code not in (0, -signal.SIGTERM):
+        raise EngineFailed(f"{name} ended with {code}{last_words()}")
+
+
+def peak_memory_bytes(pid: int) -> float:
+    """The most that a process has had in memory. Raises OSError when it is gone."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    found = [float(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")]
+    return found[0] if found else math.nan

@@ -18,12 +18,13 @@ _OWNED = re.compile(rf"{NAME}-(\d+)(?:-.*)?")
 _GONE_WITHIN_SECONDS = 10.0
 
 
-def hierarchies(layout: Layout) -> tuple[Path, ...]:
-    """The mount points a demo group is made in: CPU limits, CPU accounting and pressure, each once.
+def hierarchies(layout: Layout, *, cpuset: bool = False) -> tuple[Path, ...]:
+    """The mount points a demo group is made in: CPU limits, CPU accounting and pressure, each once; the one
+    of cpusets only where they are wanted.
 
     The memory hierarchy is left alone: whoever started us may count our memory there.
     """
-    mounts = (layout.cpu, layout.cpuacct, layout.unified)
+    mounts = (layout.cpu, layout.cpuacct, layout.unified, layout.cpuset if cpuset else None)
     return tuple(dict.fromkeys(Path(mount.point) for mount in mounts if mount is not None))
 
 
@@ -80,7 +81,7 @@ def sweep(layout: Layout) -> list[str]:
     Only groups named by `NAME` and the process id of a dead owner are touched. One that cannot be removed is
     skipped: somebody else is sweeping, or it is not ours to remove.
     """
-    roots = hierarchies(layout)
+    roots = hierarchies(layout, cpuset=True)
     names = {path.name for root in roots for path in _children(root) if _owner_is_dead(path.name)}
     swept = []
     for name in sorted(names):

@@ -11,12 +11,16 @@ import mmap
 import os
 import struct
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from controller.demo.work import burn
 
 UNIT_ITERATIONS = 2_000  # of work.burn: below a millisecond, so that a count is never far behind the work
+Clock = Callable[[], float]
+MakeWork = Callable[[], Callable[[], int]]
 _COUNTER = struct.Struct("=q")
 _LOOK_AROUND_SECONDS = 0.1
 
@@ -30,43 +34,65 @@ def read_units(path: Path) -> int:
     return sum(count for (count,) in _COUNTER.iter_unpack(data))
 
 
-def pause_until(now_seconds: float, intervals: Sequence[tuple[float, float]] | None) -> float | None:
-    """When to work next: now inside an interval (None: always inside), else at the start of the next one.
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When loops are at work: in the intervals (start, end) in seconds, ascending (None: always), and there
+    in the first part `duty` of every `period_seconds`, counted from zero."""
 
-    None when no interval is left. Intervals are (start, end) in seconds, ascending.
+    intervals: Sequence[tuple[float, float]] | None = None
+    duty: float = 1.0
+    period_seconds: float = 1.0
+
+
+def pause_until(now_seconds: float, timing: Timing) -> float | None:
+    """When to work next: now when it is time to, else when that may be; ask again then.
+
+    None when no interval is left.
     """
-    if intervals is None:
+    if timing.intervals is None:
+        work_at: float | None = now_seconds
+    else:
+        left = ((start, end) for start, end in timing.intervals if now_seconds < end)
+        work_at = next((max(now_seconds, start) for start, _ in left), None)
+    if work_at != now_seconds or timing.duty >= 1:
+        return work_at
+    period = now_seconds // timing.period_seconds
+    if now_seconds - period * timing.period_seconds < timing.duty * timing.period_seconds:
         return now_seconds
-    return next((max(now_seconds, start) for start, end in intervals if now_seconds < end), None)
+    return (period + 1) * timing.period_seconds
+
+
+def burn_a_unit() -> int:
+    """The work of a busy loop: one unit."""
+    burn(UNIT_ITERATIONS)
+    return 1
 
 
 def _loop(
-    counters: mmap.mmap,
-    offset: int,
-    parent: int,
-    start_at: float,
-    intervals: Sequence[tuple[float, float]] | None,
+    counters: mmap.mmap, offset: int, parent: int, now: Clock, timing: Timing, make_work: MakeWork
 ) -> None:
+    work = make_work()
     count = 0
     while os.getppid() == parent:
-        now = time.monotonic() - start_at
-        work_at = pause_until(now, intervals)
+        seconds = now()
+        work_at = pause_until(seconds, timing)
         if work_at is None:
             return
-        if work_at > now:
-            time.sleep(min(work_at - now, _LOOK_AROUND_SECONDS))
+        if work_at > seconds:
+            time.sleep(min(work_at - seconds, _LOOK_AROUND_SECONDS))
             continue
-        look_at = time.monotonic() + _LOOK_AROUND_SECONDS
-        while time.monotonic() < look_at:
-            burn(UNIT_ITERATIONS)
-            count += 1
-            _COUNTER.pack_into(counters, offset, count)
+        count += work()
+        _COUNTER.pack_into(counters, offset, count)
 
 
 def run(
-    loops: int, work_file: Path, start_at_seconds: float, intervals: Sequence[tuple[float, float]] | None
+    loops: int, work_file: Path, timing: Timing, now: Clock, make_work: MakeWork = lambda: burn_a_unit
 ) -> None:
-    """Run the loops until their intervals are over; zero of those is `start_at_seconds`, CLOCK_MONOTONIC."""
+    """Run the loops, each a process, until their intervals are over. `now` tells the time in seconds.
+
+    `make_work` is called once in each process; what it returns does a piece of work and says how many units
+    that was.
+    """
     work_file.write_bytes(bytes(loops * _COUNTER.size))
     with open(work_file, "r+b") as file, mmap.mmap(file.fileno(), 0) as counters:
         parent = os.getpid()
@@ -75,12 +101,15 @@ def run(
             child = os.fork()
             if child == 0:
                 try:
-                    _loop(counters, number * _COUNTER.size, parent, start_at_seconds, intervals)
-                finally:
-                    os._exit(0)
+                    _loop(counters, number * _COUNTER.size, parent, now, timing, make_work)
+                except BaseException:
+                    traceback.print_exc()
+                    os._exit(1)
+                os._exit(0)
             children.append(child)
-        for child in children:
-            os.waitpid(child, 0)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    if any(codes):
+        raise SystemExit(f"loops ended with {codes}")
 
 
 def main() -> None:
@@ -92,8 +121,8 @@ def main() -> None:
     )
     parser.add_argument("--intervals", help="JSON [[start, end], ...] in seconds; default: always on")
     options = parser.parse_args()
-    intervals = json.loads(options.intervals) if options.intervals else None
-    run(options.loops, options.work_file, options.start_at, intervals)
+    timing = Timing(json.loads(options.intervals) if options.intervals else None)
+    run(options.loops, options.work_file, timing, lambda: time.monotonic() - options.start_at)
 
 
 if __name__ == "__main__":

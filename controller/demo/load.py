@@ -25,6 +25,7 @@ from models.container import FloatArray
 
 _FLUSH_SECONDS = 0.5
 _LEAD_SECONDS = 0.2
+_START_CHECK_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Plan:
 
     `drain_seconds`: how long to wait after the last phase for answers still due. A request unanswered then
     has waited at least that long, so keep it above the SLO.
+    `start_file`: where to read the start of the plan from (CLOCK_MONOTONIC seconds), waiting until it is
+    there, so that several processes start together; None: as soon as we are ready.
     """
 
     url: str
@@ -48,6 +51,7 @@ class Plan:
     seed: int
     phases: tuple[Rate, ...]
     drain_seconds: float = 2.0
+    start_file: str | None = None
 
     @property
     def ends_at_seconds(self) -> float:
@@ -76,6 +80,23 @@ def draw_arrivals(seed: int, phases: Sequence[Rate]) -> FloatArray:
     return np.concatenate(times) if times else np.empty(0)
 
 
+def start_in(file: Path) -> float | None:
+    """The start that a start file tells (CLOCK_MONOTONIC seconds); None before it is there."""
+    try:
+        return float(file.read_text())
+    except FileNotFoundError:
+        return None
+
+
+def write_start(file: Path) -> float:
+    """Let all who wait for the start file begin together, in a moment; the start."""
+    start_at = time.monotonic() + _LEAD_SECONDS
+    part = file.with_suffix(".part")
+    part.write_text(str(start_at))
+    part.rename(file)
+    return start_at
+
+
 class Generator:
     """One run of a plan. Lines wait in memory and are written twice a second."""
 
@@ -90,7 +111,7 @@ class Generator:
         timeout = aiohttp.ClientTimeout(total=None)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             # Only now, as nobody can tell how long the imports take on a busy machine.
-            self._start_at = time.monotonic() + _LEAD_SECONDS
+            self._start_at = await self._start()
             head = {
                 "start_at_seconds": self._start_at,
                 "seed": self._plan.seed,
@@ -109,6 +130,13 @@ class Generator:
             await asyncio.gather(*requests, return_exceptions=True)
             flusher.cancel()
         self._flush()
+
+    async def _start(self) -> float:
+        if self._plan.start_file is None:
+            return time.monotonic() + _LEAD_SECONDS
+        while (start_at := start_in(Path(self._plan.start_file))) is None:
+            await asyncio.sleep(_START_CHECK_SECONDS)
+        return start_at
 
     async def _send(self, session: aiohttp.ClientSession, intended: float) -> None:
         sent = self._now()

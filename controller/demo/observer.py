@@ -1,10 +1,10 @@
 """The observer: polls the cgroup files from outside the engine, which never grades itself.
 
 Run as `python -m controller.demo.observer CONFIG.json` until killed. The output is JSON lines: `at_seconds`
-(CLOCK_MONOTONIC), the work units done, the machine's busy and stolen CPU seconds, and per group
-`NAME_usage_seconds`, `NAME_limit_cores` (null: none), `NAME_throttled_seconds`, `NAME_wait_seconds`
-(pressure; null without a v2 tree), `NAME_weight` and `NAME_idle`. All but limit, weight and idle are
-cumulative.
+(CLOCK_MONOTONIC), the machine's busy and stolen CPU seconds, and per group `NAME_usage_seconds`,
+`NAME_limit_cores` (null: none), `NAME_throttled_seconds`, `NAME_wait_seconds` (pressure; null without a v2
+tree), `NAME_weight`, `NAME_idle`, and `NAME_work_units` of those that count their work. All but limit, weight
+and idle are cumulative.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -32,14 +32,16 @@ POLL_SECONDS = 0.05
 _TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 
 Row = dict[str, float | None]
+Settings = tuple[float | None, ...]  # limit in cores (None: none), weight, idle
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What to observe: groups by the name they get in the output, and the offline work's counters."""
+    """What to observe: groups by the name they get in the output, and by the same names the files in which
+    batch work counts what it gets done."""
 
     groups: Mapping[str, str]
-    work_file: str
+    work_files: Mapping[str, str]
     out: str
 
     def write(self, path: Path) -> None:
@@ -116,6 +118,13 @@ class GroupReader:
         return None if written < 0 else written / parse_int(self._period.read())
 
 
+def settings_of(layout: Layout, group: str) -> Settings:
+    """What a controller may have changed of a group, as the kernel holds it now. Raises OSError."""
+    with closing(GroupReader(layout, group)) as reader:
+        row = reader.read()
+    return row["limit_cores"], row["weight"], row["idle"]
+
+
 class MachineReader:
     """All CPUs together, from /proc/stat."""
 
@@ -135,12 +144,13 @@ def observe(watch: Watch) -> None:
     layout = load_layout()
     readers = {name: GroupReader(layout, group) for name, group in watch.groups.items()}
     machine = MachineReader()
-    work_file = Path(watch.work_file)
+    work_files = {name: Path(file) for name, file in watch.work_files.items()}
     next_at = time.monotonic()
     # A line at a time: the live view reads along, and the end comes without warning.
     with open(watch.out, "w", buffering=1) as out:
         while True:
-            row: Row = {"at_seconds": time.monotonic(), "work_units": read_units(work_file), **machine.read()}
+            row: Row = {"at_seconds": time.monotonic(), **machine.read()}
+            row.update((f"{name}_work_units", read_units(file)) for name, file in work_files.items())
             for name, reader in readers.items():
                 row.update((f"{name}_{key}", value) for key, value in reader.read().items())
             out.write(json.dumps(row) + "\n")

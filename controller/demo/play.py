@@ -12,8 +12,9 @@ from typing import Any
 from rich.console import Console
 
 from backends.cgroup import LayoutError, open_node
-from controller.demo.acts import ActFailed, ServiceSettings, run_act
+from controller.demo.acts import ServiceSettings, run_act
 from controller.demo.controllers import Controller, NoControl, WeightsOnly
+from controller.demo.crew import ActFailed
 from controller.demo.engine import Engine, EngineFailed
 from controller.demo.live import LiveView
 from controller.demo.plot import plot

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from controller.demo.acts import ActFailed, ServiceSettings, run_act
+from controller.demo.acts import ServiceSettings, run_act
 from controller.demo.controllers import NoControl, WeightsOnly
+from controller.demo.crew import ActFailed
 from controller.demo.progress import Progress
 from controller.demo.report import act_figures, onset_of
 from controller.demo.scene import Scene

@@ -85,6 +85,6 @@ def test_the_machines_counters_grow() -> None:
 
 
 def test_what_to_watch_survives_its_file(tmp_path: Path) -> None:
-    watch = Watch({"online": "/a/online"}, "work", "out")
+    watch = Watch({"online": "/a/online"}, {"online": "work"}, "out")
     watch.write(tmp_path / "watch")
     assert Watch.read(tmp_path / "watch") == watch

@@ -38,10 +38,17 @@ def test_a_request_without_a_good_answer_waits_until_the_end() -> None:
 
 
 def test_null_is_no_limit_for_a_limit_and_unknown_for_pressure() -> None:
-    row = {"at_seconds": 105.0, "work_units": 3, "busy_seconds": 1.0, "stolen_seconds": 0.0}
+    row = {
+        "at_seconds": 105.0,
+        "a_work_units": 3,
+        "b_work_units": 4,
+        "busy_seconds": 1.0,
+        "stolen_seconds": 0.0,
+    }
     row |= {f"online_{name}": 1.0 for name in ("usage_seconds", "throttled_seconds", "weight", "idle")}
     row |= {"online_limit_cores": None, "online_wait_seconds": None}
     found = observations_of([json.loads(json.dumps(row))], ["online"], start_at_seconds=100.0)
     assert found.at_seconds.tolist() == [5.0]
+    assert found.work_units.tolist() == [7.0]
     assert found.online.limit_cores.tolist() == [math.inf]
     assert np.isnan(found.online.wait_seconds).all()
