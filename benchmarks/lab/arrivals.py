@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.lab.scenario import Online, Scenario
 from controller.demo.load import Rate
 
-TRACES = Path(__file__).with_name("traces")
+DATA_VARIABLE = "QUOTAPILOT_DATA"
+_BESIDE_THE_CHECKOUT = Path(__file__).parents[3] / "shared" / "data"
 # Services of one run must not get the same arrivals.
 _SEEDS_APART = 100_003
 
@@ -16,6 +18,17 @@ _SEEDS_APART = 100_003
 def arrival_seed(seed: int, service: int) -> int:
     """The seed for `draw_arrivals` of the n-th online service of a scenario; the victim is number 0."""
     return seed + service * _SEEDS_APART
+
+
+def data_file(name: str) -> Path:
+    """A file of the data beside the checkout (../shared/data), or where QUOTAPILOT_DATA says.
+
+    Raises ValueError when it is not there.
+    """
+    file = Path(os.environ.get(DATA_VARIABLE) or _BESIDE_THE_CHECKOUT) / name
+    if not file.is_file():
+        raise ValueError(f"{file} is not there: set {DATA_VARIABLE} to the directory that has {name}")
+    return file
 
 
 def phases(scenario: Scenario, online: Online, cpus: int) -> tuple[Rate, ...]:
@@ -26,17 +39,12 @@ def phases(scenario: Scenario, online: Online, cpus: int) -> tuple[Rate, ...]:
     if online.trace is not None:
         return _traced(scenario, online, per_load)
     steps = [(0.0, 0.0), *online.load, (scenario.seconds, 0.0)]
-    return tuple(
-        Rate(end - start, load * per_load) for (start, load), (end, _) in pairwise(steps) if end > start
-    )
+    spans = pairwise(steps)
+    return tuple(Rate(end - start, load * per_load) for (start, load), (end, _) in spans if end > start)
 
 
 def _traced(scenario: Scenario, online: Online, per_load: float) -> tuple[Rate, ...]:
-    file = TRACES / str(online.trace)
-    try:
-        lines = [float(line) for line in file.read_text().split()]
-    except OSError as error:
-        raise ValueError(f"{scenario.name}: trace {online.trace}: {error.strerror}") from error
+    lines = [float(line) for line in data_file(str(online.trace)).read_text().split()]
     count = round(scenario.seconds / online.trace_line_seconds)
     used = lines[online.trace_from_line : online.trace_from_line + count]
     if len(used) < count or not any(used):

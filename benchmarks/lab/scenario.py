@@ -6,7 +6,7 @@ load. Loads are shares of all CPUs of the machine. Groups are paths below the ex
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import yaml
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 SCENARIOS = Path(__file__).with_name("scenarios")
 WEIGHT = 1024  # cpu.shares of a group that nobody has changed
 FLOOR_CORES = 0.1
+RESERVED = {"load", "agent"}  # what a run has beside the containers
 
 
 class _Part(BaseModel):
@@ -30,9 +31,9 @@ class Change(_Part):
 
 
 class Online(_Part):
-    """An online service with an SLO. `load` are steps (from when, share of the machine); a trace of `trace`
-    requests per second (one a line) takes its place: scaled so that its peak is `trace_peak_load`, a line
-    lasting `trace_line_seconds`, from line `trace_from_line` on."""
+    """An online service with an SLO. `load` are steps (from when, share of the machine); the trace of
+    requests per second in the file `trace` (one a line; see `arrivals.data_file`) takes its place: scaled to
+    a peak of `trace_peak_load`, a line lasting `trace_line_seconds`, from line `trace_from_line` on."""
 
     name: str = "web"
     group: str = "/web"
@@ -94,12 +95,25 @@ class Scenario(_Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> Scenario:
-        names = [part.name for part in (*self.online, *self.peers)]
-        if not self.online or len(set(names)) != len(names):
-            raise ValueError("at least one online service, and every name once")
+        names = [part.name for part in self.containers]
+        if not self.online or len(set(names)) != len(names) or set(names) & RESERVED:
+            raise ValueError("at least one online service; every name once, and not load or agent")
+        groups = [*self.slices, *(part.group for part in self.containers)]
+        if twice := {group for group in groups if groups.count(group) > 1}:
+            raise ValueError(f"groups are used twice: {', '.join(sorted(twice))}")
+        made = {"/"}
+        for group in groups:
+            if str(PurePosixPath(group).parent) not in made:
+                raise ValueError(f"{group}: its parent is not among the slices before it")
+            made.update({group} & self.slices.keys())
         if not 0 <= self.surge_seconds[0] < self.surge_seconds[1] <= self.seconds:
             raise ValueError("surge_seconds must lie within the scenario")
         return self
+
+    @property
+    def containers(self) -> tuple[Online | Peer, ...]:
+        """All of them, the services first."""
+        return (*self.online, *self.peers)
 
     @property
     def victim(self) -> Online:
