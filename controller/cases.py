@@ -38,7 +38,8 @@ class Step:
 class Case:
     """One container as a victim. `own_cores` is its own raised limit, None while it has its base.
 
-    `hurt_demand_cores` is what it needed when its peers hurt it: below a safe part of that, peers may have
+    `ill_at_seconds` is when a rule of its was last not clear: until then it caught up on what it had missed, or
+    missed some, and its use says nothing about what it needs. `hurt_demand_cores` is what it needed when its peers hurt it: below a safe part of that, peers may have
     their limits back even where the sum of all demands exceeds the node.
     """
 
@@ -51,6 +52,7 @@ class Case:
     verdict_reason: str = ""
     verdict_since_seconds: float = 0.0
     own_cores: float | None = None
+    ill_at_seconds: float = float("-inf")
     hurt_demand_cores: float | None = None
     need_known: bool = False
     step: Step | None = None

@@ -56,6 +56,8 @@ class CommandCenter:
     def _treat(self, case: Case, found: Findings, round_: Round) -> None:
         learn(case, round_)
         finding = found.fired.get(case.id)
+        if finding is not None or case.id in found.unclear:
+            case.ill_at_seconds = round_.now
         if finding is not None:
             if self._arbiter.grant(CPU, round_.now):
                 relieve(case, finding, round_)

@@ -24,7 +24,7 @@ from controller.feed import Feed
 from controller.journal import Journal
 from controller.priorities import priorities
 from controller.rules import RuleBook
-from models.container import Container, Sample, Slo
+from models.container import Container, FloatArray, Sample, Slo
 from models.forecast import averaged, forecast
 from models.history import History
 from models.observation import Observation
@@ -164,9 +164,6 @@ class Engine:
         self._history.push(now_seconds, columns)
         revisions = self.executor.keep_up(self.containers, now_seconds)
         self._record_revisions(revisions)
-        # What a queue takes up within a second needs no room: demand is that of whole seconds.
-        width = max(1, round(1 / config.tick))
-        window = config.forecast.fast_window + (width - 1) * config.tick
         self.sample = sample
         self.seen = Observation(
             now_seconds=now_seconds,
@@ -178,18 +175,34 @@ class Engine:
             ),
             limit_cores=sample.limit_cores,
             base_cores=self._base_cores(sample),
-            forecast_cores=forecast(
-                averaged(self._history.window("cpu_demand_cores", window), width),
-                averaged(self._history.times(window), width),
-                config.forecast.horizon,
-                config.forecast.percentile,
-                config.forecast.deviations,
-            ),
+            forecast_cores=self._forecast(),
             allowed_cpus=tuple(self._cpus.get(c.id, frozenset()) for c in self.containers),
             abnormal=abnormal,
             hands_off=self.executor.hands_off,
         )
         return self.seen
+
+    def _forecast(self) -> FloatArray:
+        """Each container's demand over the next seconds, from while it was well, if that is a second or more."""
+        config = self.config
+        # What a queue takes up within a second needs no room: demand is that of whole seconds.
+        width = max(1, round(1 / config.tick))
+        window = config.forecast.fast_window + (width - 1) * config.tick
+        times = self._history.times(window)
+        demand = self._history.window("cpu_demand_cores", window).copy()
+        for case in self.center.cases.values():
+            ill = times <= case.ill_at_seconds
+            row = self._history.row.get(case.id)
+            if row is not None and ill.any() and np.count_nonzero(~ill) >= width:
+                demand[ill, row] = np.nan
+        settings = config.forecast
+        return forecast(
+            averaged(demand, width),
+            averaged(times, width),
+            settings.horizon,
+            settings.percentile,
+            settings.deviations,
+        )
 
     def _base_cores(self, sample: Sample) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         base = sample.limit_cores.copy()

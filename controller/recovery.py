@@ -12,6 +12,8 @@ from controller.states import Event, State
 from models.container import FloatArray
 from models.control import give_back
 
+COMFORT_PERCENTILE = 80.0
+
 
 def calm(case: Case, may_give_back: bool, round_: Round) -> None:
     """Its rules have been clear for the hold time: leave the pressure behind, and give back step by step."""
@@ -84,10 +86,17 @@ def _raise_peer(case: Case, claim: Claim, round_: Round) -> None:
     if not _safe(case, claim, round_):
         room = _room(row, round_)
         if room <= claim.target_cores and _may_probe(case, claim, round_):
-            room = math.inf
+            room = claim.target_cores + recovery.step_min_cores
         if claim.hurt_cores is not None and round_.now < claim.not_before_seconds:
             room = min(room, claim.hurt_cores - recovery.step_min_cores)
-    target = give_back(claim.target_cores, full, room, recovery.step_ratio, recovery.step_min_cores)
+    target = give_back(
+        claim.target_cores,
+        full,
+        room,
+        recovery.step_ratio,
+        recovery.step_min_cores,
+        recovery.approach_ratio,
+    )
     if target >= full - 1e-9:
         round_.ledger.release(claim)
     elif target > claim.target_cores:
@@ -110,11 +119,16 @@ def _safe(case: Case, claim: Claim, round_: Round) -> bool:
 
 
 def _may_probe(case: Case, claim: Claim, round_: Round) -> bool:
-    """Whether a limit that has found no room for long is to be raised a step all the same: a forecast errs on
-    the high side, and a victim that stays well shows it. Each relapse doubles the wait."""
+    """Whether a limit that finds no room is to be raised a little all the same: a forecast errs on the high
+    side, and a victim that stays comfortably below its threshold shows it. Each
+    relapse doubles the wait."""
     recovery = round_.settings.recovery
     wait = min(recovery.probe_after * 2 ** min(case.relapses, 16), recovery.probe_after_max)
-    return bool(round_.now - claim.moved_at_seconds >= wait)
+    if case.step is None or round_.now - claim.moved_at_seconds < wait:
+        return False
+    row = round_.seen.history.row[case.id]
+    signal = float(round_.seen.percentile(case.step.metric, COMFORT_PERCENTILE, recovery.probe_after)[row])
+    return signal <= recovery.comfort_ratio * case.step.target  # False where it is not known
 
 
 def _room(row: int, round_: Round) -> float:

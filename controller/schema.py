@@ -304,7 +304,7 @@ class ControlConfig(_Section):
     gain: Factor = 0.8
     margin: Factor = 0.2
     step_min_ratio: Ratio = 0.1
-    step_max_ratio: Annotated[Ratio, Field(gt=0)] = 0.4
+    step_max_ratio: Annotated[Ratio, Field(gt=0)] = 0.5
     settle: PositiveSeconds = 1.0
     drain: PositiveSeconds = 3.0
     patience: PositiveSeconds = 10.0
@@ -338,8 +338,10 @@ class RecoveryConfig(_Section):
     idle_for: PositiveSeconds = 10.0
     relapse_backoff: PositiveSeconds = 10.0
     relapse_backoff_max: PositiveSeconds = 300.0
-    probe_after: PositiveSeconds = 60.0
-    probe_after_max: PositiveSeconds = 600.0
+    approach_ratio: Annotated[Ratio, Field(lt=1)] = 0.7
+    probe_after: PositiveSeconds = 3.0
+    probe_after_max: PositiveSeconds = 300.0
+    comfort_ratio: Annotated[Ratio, Field(lt=1)] = 0.6
 
     @model_validator(mode="after")
     def _order(self) -> RecoveryConfig:
@@ -367,7 +369,7 @@ class ForecastConfig(_Section):
     slow_window: PositiveSeconds = 60.0
     horizon: PositiveSeconds = 3.0
     percentile: float = Field(default=95, ge=50, le=100)
-    deviations: float = Field(default=1.5, ge=0)
+    deviations: float = Field(default=1.0, ge=0)
 
     @model_validator(mode="after")
     def _order(self) -> ForecastConfig:

@@ -41,7 +41,7 @@ class Gains:
     gain: float = 0.8
     margin: float = 0.2
     step_min_ratio: float = 0.1
-    step_max_ratio: float = 0.4
+    step_max_ratio: float = 0.5
     step_min_cores: float = 0.02
     prior_sensitivity: float = 1.5
     effort: float = 0.1
@@ -116,14 +116,21 @@ def _solve(
 
 
 def give_back(
-    target_cores: float, full_cores: float, room_cores: float, step_ratio: float, step_min_cores: float
+    target_cores: float,
+    full_cores: float,
+    room_cores: float,
+    step_ratio: float,
+    step_min_cores: float,
+    approach_ratio: float,
 ) -> float:
-    """The next higher limit of a held peer: a part of what it has, within the room there is.
+    """The next higher limit of a held peer: a part of what it has, or of the way to what there is room for,
+    whichever is more.
 
     Never lower than it is, and not raised above `full_cores`, from which on the limit no longer binds.
     """
-    step = max(step_ratio * target_cores, step_min_cores)
-    return max(target_cores, min(target_cores + step, room_cores, full_cores))
+    most = min(room_cores, full_cores)
+    step = max(step_ratio * target_cores, approach_ratio * (most - target_cores), step_min_cores)
+    return max(target_cores, min(target_cores + step, most))
 
 
 class Sensitivity:

@@ -23,6 +23,9 @@ from models.history import percentile_of_sorted
 # Chosen by benchmarks/forecast on its tuning half, as are the defaults below.
 DAMPING = 0.5
 MARGIN_RATIO = 0.02
+# When the newest third of a window lies wholly below this part of the rest, the load has gone: the rest says
+# nothing about what comes.
+FALL_RATIO = 0.8
 
 
 def forecast(
@@ -30,14 +33,14 @@ def forecast(
     times: FloatArray,
     horizon_seconds: float,
     percentile: float = 95.0,
-    deviations: float = 1.5,
+    deviations: float = 1.0,
 ) -> FloatArray:
     """Expected upper demand per row within `horizon_seconds`, of values (ticks, rows) taken at `times`.
 
     Same unit as `values`, never negative; NaN where the window has no value. Computed in float64: the trend
     of small differences between large values does not survive float32.
     """
-    values = values.astype(np.float64)
+    values = _since_fall(values.astype(np.float64))
     known = ~np.isnan(values)
     counts = known.sum(axis=0)
     high = percentile_of_sorted(np.sort(values, axis=0), counts, percentile)
@@ -53,6 +56,19 @@ def forecast(
     rise = DAMPING * np.maximum(slope, 0.0) * horizon_seconds
     upper: FloatArray = high + rise + deviations * deviation + MARGIN_RATIO * mean
     return np.maximum(upper, 0.0)
+
+
+def _since_fall(values: FloatArray) -> FloatArray:
+    """What was before a fall of demand taken out (NaN), row by row."""
+    newest = max(1, len(values) // 3)
+    before, after = values[:-newest], values[-newest:]
+    if not len(before):
+        return values
+    with np.errstate(invalid="ignore"):
+        low = np.min(np.where(np.isnan(before), np.inf, before), axis=0)
+        fallen = np.max(after, axis=0) < FALL_RATIO * low
+    values[:-newest, fallen] = np.nan
+    return values
 
 
 def averaged(values: NDArray[np.float32] | FloatArray, width: int) -> FloatArray:

@@ -51,7 +51,7 @@ class Scores:
     pinball: float
 
 
-def ours(percentile: float = 95.0, deviations: float = 1.5) -> Forecaster:
+def ours(percentile: float = 95.0, deviations: float = 1.0) -> Forecaster:
     """The engine's forecast with these constants."""
     return lambda values, times, horizon: forecast(values, times, horizon, percentile, deviations)
 

@@ -124,24 +124,25 @@ def test_hundreds_of_peers() -> None:
     st.floats(0.01, 64),
     st.floats(0.01, 2),
     st.floats(0.001, 1),
+    st.floats(0, 0.99),
     st.floats(0, 9),
 )
 def test_giving_back_is_monotone_and_bounded(
-    target: float, room: float, full: float, step: float, least: float, more: float
+    target: float, room: float, full: float, step: float, least: float, part: float, more: float
 ) -> None:
-    given_back = give_back(target, full, room, step, least)
+    given_back = give_back(target, full, room, step, least, part)
     assert target <= given_back <= max(target, full)
     assert given_back <= max(target, room)
-    assert given_back - target <= max(step * target, least) + 1e-9
-    assert give_back(target, full, room + more, step, least) >= given_back
-    assert give_back(target, full + more, room, step, least) >= given_back
-    assert give_back(target + more, full, room, step, least) >= given_back
+    assert given_back - target <= max(step * target, least, part * (min(room, full) - target)) + 1e-9
+    assert give_back(target, full, room + more, step, least, part) >= given_back
+    assert give_back(target, full + more, room, step, least, part) >= given_back
+    assert give_back(target + more, full, room, step, least, part) >= given_back - 1e-9
 
 
 def test_giving_back_arrives() -> None:
     target, steps = 0.01, 0
     while target < 4.0:
-        target, steps = give_back(target, 4.0, math.inf, 0.35, 0.05), steps + 1
+        target, steps = give_back(target, 4.0, math.inf, 0.35, 0.05, 0.0), steps + 1
     assert (target, steps < 30) == (4.0, True)
 
 

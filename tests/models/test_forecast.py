@@ -80,3 +80,11 @@ def test_averaged_smooths_down_the_ticks_and_skips_what_was_not_seen() -> None:
     np.testing.assert_allclose(averaged(values, 2), [[2.0, 2.0], [4.0, 2.0], [6.0, np.nan]])
     np.testing.assert_allclose(averaged(values, 9), [[4.0, 2.0]])
     assert averaged(values[:0], 4).shape == (0, 2)
+
+
+def test_after_a_fall_only_what_came_since_counts() -> None:
+    fallen = np.array([[2.0]] * 12 + [[0.5]] * 6)
+    dipped = np.array([[2.0]] * 12 + [[1.7]] * 6)
+    times = 0.25 * np.arange(18)
+    assert forecast(fallen, times, 3.0)[0] == pytest.approx(0.51)
+    assert forecast(dipped, times, 3.0)[0] > 2.0
