@@ -9,20 +9,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-import yaml
-
 from benchmarks.lab.baseline_process import Config
+from benchmarks.lab.baselines import make
 from benchmarks.lab.run import Caps
 from benchmarks.lab.scenario import Scenario
+from benchmarks.lab.variant import is_variant, load_variant
 from controller.demo.crew import Crew
 from controller.demo.engine import AgentProcess, end, peak_memory_bytes
 from controller.demo.playground import Playground
 from controller.merge_patch import merge_patch
 
-VARIANTS = Path(__file__).with_name("variants")
 NOBODY = ("none", "alone")
 METRIC = "http_request_duration_seconds"
-_OURS = "quotapilot"
 
 
 @dataclass(frozen=True)
@@ -145,22 +143,10 @@ def make_controller(name: str, caps: Caps | None = None) -> Controller:
     """The controller of that name. Raises ValueError for one that there is not, or without what it needs."""
     if name in NOBODY:
         return Nobody()
-    if name == _OURS or name.startswith(_OURS + "-"):
-        return Quotapilot(variant_of(name))
-    from benchmarks.lab.baselines import make
-
+    if is_variant(name):
+        return Quotapilot(load_variant(name))
     make(name, caps)
     return Baseline(name, caps)
-
-
-def variant_of(name: str) -> dict[str, Any]:
-    """What a variant of quotapilot changes in its configuration. Raises ValueError for one not there."""
-    file = VARIANTS / f"{name}.yaml"
-    try:
-        return dict(yaml.safe_load(file.read_text()) or {})
-    except FileNotFoundError:
-        known = ", ".join(sorted(path.stem for path in VARIANTS.glob("*.yaml")))
-        raise ValueError(f"no variant {name}: there is no {file}; there are {known}") from None
 
 
 def agent_config(setting: Setting) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def test_every_scenario_is_valid_and_says_why_in_a_line(name: str) -> None:
     assert "\n" not in scenario.why
     assert scenario.warm_up_seconds <= scenario.surge_seconds[0] or scenario.surge_seconds[0] == 0
     if scenario.release_seconds is not None:
-        assert scenario.surge_seconds[1] <= scenario.release_seconds < scenario.seconds
+        assert scenario.surge_seconds[0] < scenario.release_seconds < scenario.seconds
 
 
 @pytest.mark.parametrize("name", NAMES)
