@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+from backends.base import Discovery, Node
 from backends.cgroup import CgroupNode
 from backends.health import NodeHealth
 from backends.latency.push import PushedLatency
@@ -23,10 +24,11 @@ from controller.archive import Archive
 from controller.build import discovery_of, health_of, node_name
 from controller.cases import Alert
 from controller.config import FIXED_SECTIONS, Config, ConfigError, dump, load, merge
-from controller.engine import Engine
+from controller.engine import Engine, Health, Latencies
 from controller.feed import Feed, Record
 from controller.journal import Journal
 from controller.metrics import Counters, Exporter
+from controller.recording import AgentRecording
 
 LIVENESS_SECONDS = 10.0
 NOT_FOUND_AFTER_SECONDS = 5.0
@@ -40,10 +42,19 @@ class Agent:
     """One agent on one node. Implements `controller.api.facade.Agent`."""
 
     def __init__(
-        self, config: Config, node: CgroupNode, journal: Journal | None, path: Path, *, dry_run: bool = False
+        self,
+        config: Config,
+        node: CgroupNode,
+        journal: Journal | None,
+        path: Path,
+        *,
+        dry_run: bool = False,
+        seconds: float | None = None,
+        recording: AgentRecording | None = None,
     ) -> None:
         """`journal` as `start.take_over` gave it, none for a dry run. `path`: the file the configuration came
-        from, watched for changes. `dry_run`: whatever that file will say. Raises ConfigError.
+        from, watched for changes. `dry_run`: whatever that file will say. `seconds`: how long it runs, None
+        for until it is told to stop. Raises ConfigError.
         """
         self._path, self._stamp, self._forced_dry_run = path, _stamp(path), dry_run
         self._node, self._journal = node, journal
@@ -56,15 +67,13 @@ class Agent:
         self._pushed = PushedLatency()
         self._latency = Latency(self._pushed, Scraper())
         self._discovery = discovery_of(config, self._node)
-        self._engine = Engine(
-            config,
-            self._node,
-            self._discovery,
-            self._latency,
-            NodeHealth(health_of(config)),
-            self.feed,
-            self._journal,
-        )
+        self._seconds, self._recording = seconds, recording
+        parts: tuple[Node, Discovery, Latencies, Health]
+        parts = self._node, self._discovery, self._latency, NodeHealth(health_of(config))
+        if recording is not None:
+            parts = recording.tapped(*parts)
+            self.feed.on_record.append(recording.tell)
+        self._engine = Engine(config, *parts, self.feed, self._journal)
         self._counters = Counters()
         self._exporter = Exporter(self._engine, self._counters)
         self._lag_seconds = math.inf
@@ -81,6 +90,8 @@ class Agent:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._ask_reload)
+        if self._seconds is not None:
+            loop.call_later(self._seconds, self._stop.set)
         async with AsyncExitStack() as stack:
             stack.callback(self._close)
             stack.push_async_callback(self._latency.close)
@@ -113,6 +124,8 @@ class Agent:
             self._tell_not_found(now)
             self._engine.extra_alerts = self._own_alerts()
             self._engine.tick(now, time.time())
+            if self._recording is not None:
+                self._recording.end_tick(self._engine)
             self._ticked_at_seconds = now
             self._counters.busy_seconds += time.monotonic() - began
             self.feed.append("tick", self._engine.wall_seconds, {"lag_seconds": round(self._lag_seconds, 4)})
@@ -126,6 +139,8 @@ class Agent:
         """Give back and put away; what fails is said, and never keeps the rest from happening."""
         self._give_back()
         self._archive.close()
+        if self._recording is not None:
+            self._recording.close()
         if self._journal is not None:
             self._journal.close()
         self._node.close()
@@ -170,7 +185,9 @@ class Agent:
         if config.discovery != before.discovery or config.tiers != before.tiers:
             discovery = discovery_of(config, self._node)
         self._engine.reconfigure(config)
-        self._discovery = self._engine.discovery = discovery
+        if discovery is not self._discovery:
+            tapped = self._recording.discovery(discovery) if self._recording else discovery
+            self._discovery, self._engine.discovery = discovery, tapped
 
     def _with_dry_run(self, config: Config) -> Config:
         return config.model_copy(update={"dry_run": True}) if self._forced_dry_run else config
@@ -192,7 +209,7 @@ class Agent:
         ]
         if self._archive.problem:
             alerts.append(Alert("journal", "history", self._archive.problem))
-        return alerts
+        return alerts + (self._recording.alerts() if self._recording else [])
 
     def _count(self, record: Record) -> None:
         counters, data = self._counters, record.data
@@ -273,7 +290,10 @@ class Agent:
         """See the facade."""
         if self._journal is None:
             raise Refused("this is a dry run: nothing was written, so there is nothing to give back")
-        revisions = self._engine.restore_all("an operator's restore", time.monotonic(), time.time())
+        now, wall, reason = time.monotonic(), time.time(), "an operator's restore"
+        if self._recording is not None:
+            self._recording.restored(now, wall, reason)
+        revisions = self._engine.restore_all(reason, now, wall)
         return {
             "restored": [r.container for r in revisions if r.result == "restored"],
             "failed": [f"{r.container}: {r.detail}" for r in revisions if r.result == "refused"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from backends.cgroup import CgroupNode
 from backends.discovery.cgroupfs import CgroupfsDiscovery
@@ -51,6 +52,12 @@ def health_of(config: Config) -> HealthSettings:
 def node_name(config: Config) -> str:
     """The configured name, else the machine's."""
     return config.node_name or os.uname().nodename
+
+
+def policy_of(container: Container, policy: Policy, config: Config) -> Container:
+    """The container under another policy."""
+    template = _template(container.id, policy, config)
+    return replace(template, cgroup=container.cgroup, inode=container.inode)
 
 
 def _template(name: str, policy: Policy, config: Config) -> Container:

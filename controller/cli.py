@@ -12,9 +12,14 @@ import logging
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from controller import __version__
+
+if TYPE_CHECKING:
+    from backends.base import Node
+    from controller.config import Config
+    from controller.recording import AgentRecording
 
 DEFAULT_URL = "http://127.0.0.1:8765"
 DEFAULT_CONFIG = Path("/etc/quotapilot/config.yaml")
@@ -49,8 +54,28 @@ def _parser() -> argparse.ArgumentParser:
         "--config", type=Path, default=DEFAULT_CONFIG, help=f"the configuration, default: {DEFAULT_CONFIG}"
     )
     run.add_argument("--dry-run", action="store_true", help="decide and report, write nothing")
-    run.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
+    run.add_argument("--record", type=Path, metavar="FILE", help="also record what it sees, see record")
+    _add_run_options(run)
     run.set_defaults(command=_run)
+
+    record = commands.add_parser(
+        "record",
+        help="record what an agent on this node sees, for replay and tune; writes no limit",
+        description="Runs the agent without writing any limit and records what it sees: use, waiting, "
+        "throttling and limits of every container, latencies, the node's health, and what it would have "
+        "done. The file has container names, cgroup paths and the configuration in it. Where an agent runs "
+        "already, record with it: run --record.",
+    )
+    record.add_argument("out", type=Path, metavar="OUT", help="a new file, such as node1.rec.gz")
+    record.add_argument(
+        "--config", type=Path, default=DEFAULT_CONFIG, help=f"the configuration, default: {DEFAULT_CONFIG}"
+    )
+    _add_run_options(record)
+    record.set_defaults(command=_record)
+
+    from controller.replay_cli import add_replay
+
+    add_replay(commands)
 
     from controller.demo.cli import add_demo  # its options belong with the demo
 
@@ -75,6 +100,16 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--print", action="store_true", help="print the effective configuration as YAML")
     check.set_defaults(command=_check_config)
     return parser
+
+
+def _add_run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--seconds", type=float, help="end after so many seconds; default: on SIGTERM or Ctrl-C"
+    )
+    parser.add_argument(
+        "--max-mb", type=float, default=256, help="a recording ends at this size, default: 256 megabytes"
+    )
+    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
 
 
 def _add_agent_options(parser: argparse.ArgumentParser) -> None:
@@ -115,8 +150,22 @@ def _run(options: argparse.Namespace) -> int:
     from controller.agent import Agent
     from controller.api.errors import ApiError
 
+    try:
+        recording = _recording(options, config, node)
+    except OSError as error:
+        return _fail(f"{options.record}: can't be recorded to: {error.strerror or error}")
+
     async def serve() -> None:
-        await Agent(config, node, journal, options.config, dry_run=options.dry_run).run()
+        agent = Agent(
+            config,
+            node,
+            journal,
+            options.config,
+            dry_run=options.dry_run,
+            seconds=options.seconds,
+            recording=recording,
+        )
+        await agent.run()
 
     try:
         asyncio.run(serve())
@@ -124,7 +173,29 @@ def _run(options: argparse.Namespace) -> int:
         return _fail(error, EXIT_CONFIG)
     except ApiError as error:
         return _fail(error)
+    finally:
+        if recording is not None:
+            print(recording.close())
     return 0
+
+
+def _record(options: argparse.Namespace) -> int:
+    if options.out.exists():
+        return _fail(f"{options.out}: exists; name another file")
+    options.dry_run, options.record = True, options.out
+    return _run(options)
+
+
+def _recording(options: argparse.Namespace, config: Config, node: Node) -> AgentRecording | None:
+    """Where `--record` says; beside a file that is there already, as after a restart. Raises OSError."""
+    if options.record is None:
+        return None
+    from controller.build import node_name
+    from controller.recording import AgentRecording, free_name
+
+    return AgentRecording(
+        free_name(options.record), config, node, node_name(config), int(options.max_mb * 1e6)
+    )
 
 
 def _check_config(options: argparse.Namespace) -> int:

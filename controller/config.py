@@ -37,6 +37,7 @@ __all__ = [
     "load",
     "merge",
     "parse",
+    "parse_values",
 ]
 
 # What is wired at the start: files, sockets, the tree. A reload that changes one of these needs a restart.
@@ -100,6 +101,11 @@ def parse(text: str, source: str) -> Config:
     if not isinstance(values, dict):
         raise ConfigError(f"{source}:1: must be a mapping of sections, such as 'api:'")
     return _build(values, Origin(source, lines))
+
+
+def parse_values(values: Any, source: str) -> Config:
+    """Build the configuration of plain values, as `dump` gives them. Raises ConfigError."""
+    return _build(values, Origin(source))
 
 
 def merge(config: Config, changes: dict[str, Any]) -> Config:

@@ -93,6 +93,33 @@ def test_dry_run_tells_and_writes_nothing(service: Service) -> None:
     assert not (service.directory / "run").exists()
 
 
+def test_what_it_saw_is_recorded_and_replayed_exactly(service: Service) -> None:
+    file = service.directory / "run.rec.gz"
+    service.start("--record", str(file))
+    service.hurt_until(lambda: held(service))
+    assert service.signal(signal.SIGINT) == 0
+    assert free(service)
+    done = service.run("replay", str(file))
+    assert done.returncode == 0, done.stderr
+    assert "pressured -> throttling-peer" in done.stdout
+    assert "decided the same in every tick" in done.stdout
+
+
+def test_record_writes_no_limit_and_ends_in_time(service: Service) -> None:
+    file = service.directory / "seen.rec.gz"
+    arguments = ("record", str(file), "--seconds", "4", "--config", str(service.config_file))
+    done = service.run(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert f"ticks in {file}" in done.stdout
+    assert free(service)
+    replayed = json.loads(service.run("replay", str(file), "--json").stdout)
+    assert replayed["ticks_decided_otherwise"] == 0
+    assert replayed["ticks"] >= 8
+    again = service.run(*arguments)
+    assert again.returncode == 1
+    assert again.stderr == f"quotapilot: {file}: exists; name another file\n"
+
+
 def test_a_second_agent_is_refused(service: Service) -> None:
     service.start()
     service.wait(lambda: bool(service.get("/api/v1/containers")["items"]))
