@@ -38,9 +38,10 @@ class Step:
 class Case:
     """One container as a victim. `own_cores` is its own raised limit, None while it has its base.
 
-    `ill_at_seconds` is when a rule of its was last not clear: until then it caught up on what it had missed, or
-    missed some, and its use says nothing about what it needs. `hurt_demand_cores` is what it needed when its peers hurt it: below a safe part of that, peers may have
-    their limits back even where the sum of all demands exceeds the node.
+    `ill_at_seconds` is when a rule of its was last not clear: until then it missed CPU, or caught up on what
+    it had missed, and its use says nothing about what it needs. `hurt_demand_cores` is what it needed when
+    its peers hurt it: below a safe part of that, peers may have their limits back even where the sum of all
+    demands exceeds the node.
     """
 
     id: str

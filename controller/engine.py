@@ -183,7 +183,7 @@ class Engine:
         return self.seen
 
     def _forecast(self) -> FloatArray:
-        """Each container's demand over the next seconds, from while it was well, if that is a second or more."""
+        """Each container's demand over the next seconds, from when it was well, if known for a second."""
         config = self.config
         # What a queue takes up within a second needs no room: demand is that of whole seconds.
         width = max(1, round(1 / config.tick))
