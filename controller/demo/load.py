@@ -25,6 +25,7 @@ from models.container import FloatArray
 
 _FLUSH_SECONDS = 0.5
 _LEAD_SECONDS = 0.2
+_COMMON_LEAD_SECONDS = 0.5  # on a full machine the others may see the file late
 _START_CHECK_SECONDS = 0.02
 
 
@@ -90,7 +91,7 @@ def start_in(file: Path) -> float | None:
 
 def write_start(file: Path) -> float:
     """Let all who wait for the start file begin together, in a moment; the start."""
-    start_at = time.monotonic() + _LEAD_SECONDS
+    start_at = time.monotonic() + _COMMON_LEAD_SECONDS
     part = file.with_suffix(".part")
     part.write_text(str(start_at))
     part.rename(file)

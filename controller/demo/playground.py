@@ -37,15 +37,17 @@ class Branch:
 class Playground:
     """A tree of groups in every hierarchy that counts, below a prefix of its own; a context, usable once.
 
-    On entering, the prefix and `branches` (parents first) are made. The prefix weighs ten times as much as
-    the machine's other groups. On leaving, for whatever reason (an exception, Ctrl-C, SIGTERM), the processes
-    are killed and the groups removed.
+    On entering, the prefix and `branches` (parents first) are made. `shares` is the weight of the prefix
+    beside the machine's other groups, and beside each process that is in none. On leaving, for whatever
+    reason (an exception, Ctrl-C, SIGTERM), the processes are killed and the groups removed.
 
     `prefix` must begin with "/quotapilot-demo-" and our process id, so that a later one can sweep what a
     killed one left. Entering raises LayoutError or OSError where cgroups are not there or may not be written.
     """
 
-    def __init__(self, branches: Sequence[Branch], prefix: str | None = None) -> None:
+    def __init__(
+        self, branches: Sequence[Branch], prefix: str | None = None, *, shares: int = HIGH_SHARES
+    ) -> None:
         owned = f"/{groups.NAME}-{os.getpid()}"
         self.prefix = prefix or owned
         if self.prefix != owned and not self.prefix.startswith(owned + "-"):
@@ -53,7 +55,7 @@ class Playground:
                 f"{prefix} does not begin with {owned}, so a later run could not tell that it is dead"
             )
         self.layout: Layout = load_layout()
-        self._branches = (Branch("", HIGH_SHARES), *branches)
+        self._branches = (Branch("", shares), *branches)
         self._has_cpusets = any(branch.cpus is not None for branch in branches)
         self._interrupts = Interrupts()
         self._roots = groups.hierarchies(self.layout, cpuset=self._has_cpusets)
