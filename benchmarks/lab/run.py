@@ -112,6 +112,7 @@ class Stage(Protocol):
     """Where scenarios are run: on real cgroups, or on the simulated node."""
 
     backend: str  # "cgroup-v1", "cgroup-v2" or "simulated"
+    cpus: int
 
     def run(
         self, scenario: Scenario, controller: str, seed: int, *, slo_seconds: float, caps: Caps | None = None

@@ -121,9 +121,13 @@ class Scenario(_Part):
         return self.online[0]
 
 
+def scenario_names() -> list[str]:
+    """All scenarios there are, sorted."""
+    return sorted(path.stem for path in SCENARIOS.glob("*.yaml"))
+
+
 def load_scenario(name: str) -> Scenario:
     """The scenario of that name. Raises ValueError for one that is not there or not valid."""
-    known = {path.stem: path for path in SCENARIOS.glob("*.yaml")}
-    if name not in known:
-        raise ValueError(f"no scenario {name}; there are {', '.join(sorted(known))}")
-    return Scenario.model_validate({"name": name, **yaml.safe_load(known[name].read_text())})
+    if name not in scenario_names():
+        raise ValueError(f"no scenario {name}; there are {', '.join(scenario_names())}")
+    return Scenario.model_validate({"name": name, **yaml.safe_load((SCENARIOS / f"{name}.yaml").read_text())})

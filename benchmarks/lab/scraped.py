@@ -51,7 +51,8 @@ class ServiceMetrics:
         if not self._scrapes:
             return {}
         newest_at, newest = self._scrapes[-1]
-        start = newest_at - window_seconds + SCRAPE_SECONDS / 2
+        # Nothing is known of less than the time between two scrapes.
+        start = newest_at - max(window_seconds, SCRAPE_SECONDS) + SCRAPE_SECONDS / 2
         for at, counts in reversed(self._scrapes):
             if at < start:
                 return _cumulative([new - old for new, old in zip(newest, counts, strict=True)])

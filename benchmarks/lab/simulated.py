@@ -40,13 +40,13 @@ class SimulatedStage:
     def __init__(
         self, cpus: int = 2, costs: Costs | None = None, config: dict[str, Any] | None = None
     ) -> None:
-        self._cpus, self._costs, self._config = cpus, costs or Costs(), config or {}
+        self.cpus, self._costs, self._config = cpus, costs or Costs(), config or {}
 
     def run(
         self, scenario: Scenario, controller: str, seed: int, *, slo_seconds: float, caps: Caps | None = None
     ) -> Run:
         """See `Stage.run`. Raises ConfigError for a configuration that can't be used."""
-        world = World(scenario, seed, self._cpus, self._costs, peers_at_work=controller != "alone")
+        world = World(scenario, seed, self.cpus, self._costs, peers_at_work=controller != "alone")
         latencies = ScrapedLatencies()
         recorder = _Recorder(world)
         clock = _Clock(world)
@@ -78,7 +78,7 @@ class SimulatedStage:
             controller=controller,
             seed=seed,
             backend=self.backend,
-            cpus=self._cpus,
+            cpus=self.cpus,
             slo_seconds=slo_seconds,
             at_seconds=recorder.at_seconds(),
             busy_seconds=recorder.busy_seconds(),

@@ -48,6 +48,7 @@ class RealStage:
 
     def __init__(self, speed: Speed | None = None) -> None:
         self.backend = "cgroup-v2" if load_layout().cpu.is_v2 else "cgroup-v1"
+        self.cpus = os.cpu_count() or 1
         self._speed = speed or kept_speed(SPEED_FILE)
 
     def run(
