@@ -69,6 +69,7 @@ def _template(name: str, policy: Policy, config: Config) -> Container:
         tier=policy.tier,
         priority=config.tiers[policy.tier] if policy.priority is None else policy.priority,
         app=policy.app,
+        image=policy.image,
         slo=None if policy.slo is None else Slo(policy.slo.latency, policy.slo.percentile),
         floor_cores=policy.floor,
         ceiling_cores=policy.ceiling,

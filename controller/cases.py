@@ -10,6 +10,7 @@ from controller.claims import Ledger
 from controller.config import Config
 from controller.states import Event, State, transition
 from models.control import Gains, Sensitivity
+from models.learner import Learner, LearnerSettings
 from models.observation import Observation
 
 
@@ -25,13 +26,17 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The last adjustment made for a victim, and the signal that it answered, until its effect is known."""
+    """The last adjustment made for a victim, and the signal that it answered, until its effect is known.
+
+    `boldness` is the factor that the learner chose for it.
+    """
 
     at_seconds: float
     metric: str
     target: float
     error: float
     ratio: dict[str, float]
+    boldness: float = 1.0
 
 
 @dataclass(slots=True)
@@ -121,6 +126,7 @@ class Round:
     settings: Config
     ledger: Ledger
     decision: Decision
+    learner: Learner | None = None
 
     @property
     def now(self) -> float:
@@ -135,6 +141,12 @@ class Round:
         if case.state is State.NORMAL:
             case.verdict, case.step, case.relapses = None, None, 0
             case.hurt_demand_cores, case.need_known = None, False
+
+    def boldness(self, case: Case, error: float) -> float:
+        """How many times as large as the gains say its next step is to be; 1 where nothing is learnt."""
+        if self.learner is None or not self.settings.learner.enabled:
+            return 1.0
+        return self.learner.choose(workload_of(case.id, self), error)
 
     def judge(self, case: Case, verdict: Verdict, reason: str) -> None:
         """Note where the diagnosis stands, why, and since when."""
@@ -151,18 +163,36 @@ class Round:
             self.decision.alerts.append(Alert(str(case.verdict), case.id, case.verdict_reason))
 
 
-def gains_of(config: Config) -> Gains:
-    """The control model's gains of a configuration."""
+def workload_of(name: str, round_: Round) -> str:
+    """What is learnt of a container is learnt of this: its release."""
+    return next((c.release for c in round_.seen.containers if c.id == name), name)
+
+
+def gains_of(config: Config, boldness: float = 1.0) -> Gains:
+    """The control model's gains of a configuration, for a step so many times as bold."""
     control = config.control
     return Gains(
-        gain=control.gain,
+        model=control.model,
+        gain=control.gain * boldness,
         margin=control.margin,
         step_min_ratio=control.step_min_ratio,
-        step_max_ratio=control.step_max_ratio,
+        step_max_ratio=min(1.0, max(control.step_min_ratio, control.step_max_ratio * boldness)),
         prior_sensitivity=control.prior_sensitivity,
         effort=control.effort,
         forgetting=control.forgetting,
         fit_samples=control.fit_samples,
         fit_min=control.fit_min,
         step_min_cores=config.executor.dead_band_cores,
+    )
+
+
+def learner_settings_of(config: Config) -> LearnerSettings:
+    """The learner's settings of a configuration."""
+    learner = config.learner
+    return LearnerSettings(
+        factor_min=learner.factor_min,
+        factor_max=learner.factor_max,
+        exploration=learner.exploration,
+        prior_samples=learner.prior_samples,
+        forgetting=learner.forgetting,
     )

@@ -36,6 +36,7 @@ def clashes(config: Config) -> Iterator[Clash]:
     yield from _evidence(config)
     yield from _paces(config)
     yield from _steps(config)
+    yield from _learning(config)
 
 
 def _tiers(config: Config) -> Iterator[Clash]:
@@ -115,3 +116,14 @@ def _steps(config: Config) -> Iterator[Clash]:
                 (key, "executor.dead_band_cores"),
                 f"{key} ({cores:g}) is below executor.dead_band_cores ({band:g}), which would swallow it",
             )
+
+
+def _learning(config: Config) -> Iterator[Clash]:
+    """A step can't be judged before it has settled."""
+    judged, settle = config.learner.judged_over, config.control.settle
+    if judged < settle:
+        yield Clash(
+            ("learner.judged_over", "control.settle"),
+            f"learner.judged_over ({judged:g}s) is shorter than control.settle ({settle:g}s): "
+            "a step would be judged before it shows",
+        )

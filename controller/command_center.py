@@ -7,6 +7,7 @@ diagnosis   why: own limit, peers, nothing here, nothing left     (controller.di
 relief      raise its own limit or cut peers, one small step      (controller.relief)
 recovery    give back what the forecast has room for              (controller.recovery)
 arbiter     one resource at a time, one target per container      (controller.arbiter)
+experience  what came of earlier steps, for the learner           (controller.experience)
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ from __future__ import annotations
 import logging
 
 from controller.arbiter import CPU, Arbiter, settle
-from controller.cases import Alert, Case, Decision, Round, gains_of
+from controller.cases import Alert, Case, Decision, Round, gains_of, learner_settings_of
 from controller.claims import Ledger
 from controller.config import Config
 from controller.eligibility import priority_of
+from controller.experience import Experience
 from controller.gate import Gate
 from controller.recovery import calm
 from controller.relief import learn, relieve
 from controller.roll_call import call
 from controller.rules import Findings, RuleBook
+from models.learner import Learner
 from models.observation import Observation
 
 log = logging.getLogger(__name__)
@@ -36,11 +39,13 @@ class CommandCenter:
         self.cases: dict[str, Case] = {}
         self.ledger = Ledger()
         self.gate = Gate()
+        self.learner = Learner(learner_settings_of(settings))
+        self._experience = Experience()
         self._arbiter = Arbiter(settings.executor.min_interval)
 
     def decide(self, seen: Observation) -> Decision:
         """One round. The decision names every limit that should differ from its base."""
-        round_ = Round(seen, self.settings, self.ledger, Decision())
+        round_ = Round(seen, self.settings, self.ledger, Decision(), self.learner)
         call(self.cases, round_)
         if not self.gate.closed(self.cases.values(), round_):
             found = self.rules.evaluate(seen)
@@ -51,6 +56,7 @@ class CommandCenter:
                     log.exception("%s: its decision failed", case.id)
                     round_.decision.alerts.append(Alert("stood-down", case.id, f"no decision: {error}"))
         round_.decision.targets = settle(self.cases.values(), round_)
+        self._experience.follow(self.cases, self.learner, round_)
         return round_.decision
 
     def _treat(self, case: Case, found: Findings, round_: Round) -> None:
@@ -68,6 +74,7 @@ class CommandCenter:
     def reconfigure(self, settings: Config, rules: RuleBook) -> None:
         """Other settings from now on; what is remembered stays."""
         self.settings, self.rules = settings, rules
+        self.learner.reconfigure(learner_settings_of(settings))
         for case in self.cases.values():
             case.sensitivity.gains = gains_of(settings)
 
@@ -79,3 +86,4 @@ class CommandCenter:
             self.ledger.release(claim)
         for case in self.cases.values():
             case.own_cores, case.step = None, None
+        self._experience.drop()

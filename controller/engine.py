@@ -183,13 +183,18 @@ class Engine:
         return self.seen
 
     def _forecast(self) -> FloatArray:
-        """Each container's demand over the next seconds, from when it was well, if known for a second."""
+        """Each container's demand over the next seconds, from when it was well, if known for a second.
+
+        Without the forecast it is that of the last second."""
         config = self.config
         # What a queue takes up within a second needs no room: demand is that of whole seconds.
         width = max(1, round(1 / config.tick))
         window = config.forecast.fast_window + (width - 1) * config.tick
         times = self._history.times(window)
         demand = self._history.window("cpu_demand_cores", window).copy()
+        if not config.forecast.enabled:
+            last: FloatArray = averaged(demand, width)[-1]
+            return last
         for case in self.center.cases.values():
             ill = times <= case.ill_at_seconds
             row = self._history.row.get(case.id)

@@ -92,13 +92,14 @@ def _cut_peers(
     names = [peer.id for peer in peers]
     use = np.minimum(np.nan_to_num(seen.recent("cpu_usage_cores")[rows]), seen.limit_cores[rows])
     cost = 1.0 + (seen.priority[rows] - seen.priority[rows].min()) / 50
+    boldness = round_.boldness(case, finding.error)
     step = cut(
         finding.error,
         use,
         np.array([peer.floor_cores for peer in peers]),
         cost,
         case.sensitivity.of(names, use),
-        gains_of(round_.settings),
+        gains_of(round_.settings, boldness),
     )
     if not step.ratio.any():
         return
@@ -114,7 +115,7 @@ def _cut_peers(
     if case.hurt_demand_cores is None:
         case.hurt_demand_cores = float(seen.recent("cpu_usage_cores")[seen.history.row[case.id]])
     ratios = dict(zip(names, step.ratio.tolist(), strict=True))
-    case.step = Step(round_.now, finding.metric, finding.target, finding.error, ratios)
+    case.step = Step(round_.now, finding.metric, finding.target, finding.error, ratios, boldness)
     if case.state is State.PRESSURED:
         reason = f"{diagnosis.reason}; first cut ({step.method})"
         round_.move(case, Event.CLAIMED, finding.rule, reason, **inputs)

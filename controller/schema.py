@@ -87,6 +87,7 @@ class Policy(_Section):
     tier: str = "offline"
     priority: int | None = None
     app: str = ""
+    image: str = ""
     slo: SloConfig | None = None
     floor: Cores = 0.1
     ceiling: Cores | None = None
@@ -301,6 +302,7 @@ class DiagnosisConfig(_Section):
 
 
 class ControlConfig(_Section):
+    model: Literal["auto", "prior", "proportional"] = "auto"
     gain: Factor = 0.8
     margin: Factor = 0.2
     step_min_ratio: Ratio = 0.1
@@ -326,6 +328,19 @@ class ControlConfig(_Section):
                 "acquitted before its cut could show an effect"
             )
         return self
+
+
+class LearnerConfig(_Section):
+    enabled: bool = False
+    factor_min: float = Field(default=0.5, ge=0.1, le=1)
+    factor_max: float = Field(default=2.0, ge=1, le=4)
+    cores_cost: Factor = 0.1
+    write_cost: Factor = 0.02
+    judged_over: PositiveSeconds = 5.0
+    exploration: Factor = 0.5
+    prior_samples: float = Field(default=4.0, gt=0)
+    forgetting: float = Field(default=0.98, gt=0.5, le=1)
+    save_interval: PositiveSeconds = 30.0
 
 
 class RecoveryConfig(_Section):
@@ -365,6 +380,7 @@ class OwnLimitConfig(_Section):
 
 
 class ForecastConfig(_Section):
+    enabled: bool = True
     fast_window: PositiveSeconds = 5.0
     slow_window: PositiveSeconds = 60.0
     horizon: PositiveSeconds = 3.0
@@ -485,6 +501,7 @@ class Config(_Section):
     rules: dict[RuleName, RuleConfig] = Field(default={}, validate_default=True)
     diagnosis: DiagnosisConfig = DiagnosisConfig()
     control: ControlConfig = ControlConfig()
+    learner: LearnerConfig = LearnerConfig()
     recovery: RecoveryConfig = RecoveryConfig()
     own_limit: OwnLimitConfig = OwnLimitConfig()
     forecast: ForecastConfig = ForecastConfig()

@@ -70,7 +70,7 @@ class Container:
     controller; (inode, id) is the container's identity, since ids and paths are re-used.
     `floor_cores`: it is never cut below. `ceiling_cores`: its own limit is never raised above (None: as
     the configuration's default says). `spec_cores`: the limit its spec asks for (None: no spec known,
-    infinite: a spec without a limit).
+    infinite: a spec without a limit). `image` is the digest or version of what it runs, empty when not known.
     """
 
     id: str
@@ -85,11 +85,17 @@ class Container:
     spec_cores: float | None = None
     adjustable: bool = True
     scrape: Scrape | None = None
+    image: str = ""
 
     @property
     def identity(self) -> tuple[int, str]:
         """What tells this container from a later one under the same path or id."""
         return (self.inode, self.id)
+
+    @property
+    def release(self) -> str:
+        """What it runs, as far as that is known: image, application, or at least which container it is."""
+        return self.image or self.app or self.id
 
 
 @dataclass(frozen=True, slots=True)

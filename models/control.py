@@ -38,6 +38,7 @@ LARGEST_ERROR = 5.0  # 150 times the target: beyond that a larger error says no 
 class Gains:
     """The gains of a cut; config/default.yaml explains each where it is set."""
 
+    model: Literal["auto", "prior", "proportional"] = "auto"
     gain: float = 0.8
     margin: float = 0.2
     step_min_ratio: float = 0.1
@@ -174,9 +175,14 @@ class Sensitivity:
         return self._samples >= self.gains.fit_samples and self.fit >= self.gains.fit_min
 
     def of(self, peers: list[str], use_cores: FloatArray) -> FloatArray | None:
-        """theta of these peers, or None while the model is not to be trusted."""
-        if len(peers) > self.MAX_PEERS:
+        """theta of these peers, or None while the model is not to be trusted.
+
+        With `gains.model` "prior" it is always the prior, with "proportional" always None.
+        """
+        if len(peers) > self.MAX_PEERS or self.gains.model == "proportional":
             return None
+        if self.gains.model == "prior":
+            return self.gains.prior_sensitivity * _share(use_cores)
         self._know(peers, use_cores)
         if not self.trusted:
             return None
@@ -207,8 +213,7 @@ class Sensitivity:
         self._samples += 1
 
     def _know(self, peers: list[str], use_cores: FloatArray) -> None:
-        use = np.nan_to_num(use_cores)
-        share = use / max(float(use.sum()), 1e-9)
+        share = _share(use_cores)
         new = {peer: float(part) for peer, part in zip(peers, share, strict=True) if peer not in self._row}
         if not new:
             return
@@ -228,3 +233,9 @@ class Sensitivity:
         self._theta = self._theta[rows]
         self._covariance = self._covariance[np.ix_(rows, rows)]
         self._row = {peer: n for n, peer in enumerate(kept)}
+
+
+def _share(use_cores: FloatArray) -> FloatArray:
+    """Each peer's part of what all of them use."""
+    use: FloatArray = np.nan_to_num(use_cores)
+    return use / max(float(use.sum()), 1e-9)
