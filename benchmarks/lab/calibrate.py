@@ -3,7 +3,8 @@
 p95 over 1 s windows within max(3 x p99 alone at a load of 0.6, 1.3 x p99 alone at the scenario's peak load),
 rounded up to a millisecond. Alone is the service by itself: no peers, no other service, no limit of its own.
 A service is measured once for each of its settings and peak loads. A peak above 0.9 counts as 0.9: beyond, a
-service alone is in overload, and what it does there is nothing to promise.
+service alone is in overload, and what it does there is nothing to promise. For a service that may use a part
+of the CPUs only, both loads are of that part.
 """
 
 from __future__ import annotations
@@ -56,15 +57,17 @@ class Calibration:
     """A service's SLO and what it comes from: the p99 alone, median of the seeds."""
 
     slo_seconds: float
+    usual_load: float
     peak_load: float
     p99_at_usual_load_seconds: float
     p99_at_peak_seconds: float
 
 
-def peak_load(online: Online) -> float:
-    """The largest load that the service gets and that its SLO is measured at."""
+def measured_loads(online: Online, cpus: int) -> tuple[float, float]:
+    """The usual load and the peak load at which a service is measured, as shares of `cpus` CPUs."""
     highest = online.trace_peak_load if online.trace is not None else max(load for _, load in online.load)
-    return min(highest, MOST_LOAD)
+    part = len(online.cpus) / cpus if online.cpus else 1.0
+    return round(USUAL_LOAD * part, 6), round(min(highest, MOST_LOAD * part), 6)
 
 
 def slo_seconds(p99_at_usual_load_seconds: float, p99_at_peak_seconds: float) -> float:
@@ -103,13 +106,13 @@ def calibrate(stage: Stage, scenario: Scenario, measured: Measured, tell: Tell) 
     """The SLO of a scenario's victim. Raises RunFailed."""
     victim = scenario.victim
     service = victim.model_dump(mode="json", exclude=_NOT_ITS_OWN)
-    p99 = {}
-    for load in (USUAL_LOAD, peak_load(victim)):
+    loads = measured_loads(victim, stage.cpus)
+    p99 = []
+    for load in loads:
         settings = {"service": service, "load": load}
         found = measured.figures(settings, partial(_measure, stage, victim, load, tell))
-        p99[load] = float(found["p99_seconds"])
-    usual, peak = p99[USUAL_LOAD], p99[peak_load(victim)]
-    return Calibration(slo_seconds(usual, peak), peak_load(victim), usual, peak)
+        p99.append(float(found["p99_seconds"]))
+    return Calibration(slo_seconds(*p99), *loads, *p99)
 
 
 def _measure(stage: Stage, victim: Online, load: float, tell: Tell) -> Figures:
@@ -152,7 +155,7 @@ def main() -> int:
             found = calibrate(stage, load_scenario(name), measured, _tell)
             print(
                 f"{name}: SLO {found.slo_seconds * 1000:.0f} ms; p99 alone "
-                f"{found.p99_at_usual_load_seconds * 1000:.1f} ms at {USUAL_LOAD:g}, "
+                f"{found.p99_at_usual_load_seconds * 1000:.1f} ms at {found.usual_load:g}, "
                 f"{found.p99_at_peak_seconds * 1000:.1f} ms at the peak of {found.peak_load:g}",
                 flush=True,
             )

@@ -38,8 +38,9 @@ HOLDS_RATIO = 0.95
 _CLEARLY_RATIO = 0.98
 _STEPS_OF_A_MACHINE = 20
 _SECONDS, _WARM_UP_SECONDS = 15.0, 3.0
+_ROUNDS = 3
 _AHEAD_SECONDS = 1.0
-_TRACE_LEVELS = 10  # a trace's loads are rounded up to tenths
+_TRACE_LEVELS = 10  # a trace's mean load of a second is rounded up to a tenth
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,7 @@ def constant(scenario: Scenario, situation: Situation) -> Scenario:
         service.model_copy(update={"load": ((0.0, load),), "trace": None, "changes": ()})
         for service, load in zip(scenario.online, situation.loads, strict=True)
     )
-    peers = tuple(
-        peer.model_copy(update={"active": None}) for peer in scenario.peers if peer.name in situation.at_work
-    )
+    peers = tuple(_constant_peer(peer) for peer in scenario.peers if peer.name in situation.at_work)
     return scenario.model_copy(
         update={
             "seconds": _SECONDS,
@@ -94,6 +93,13 @@ def constant(scenario: Scenario, situation: Situation) -> Scenario:
             "peers": peers,
         }
     )
+
+
+def _constant_peer(peer: Peer) -> Peer:
+    """At work all the time; with its rhythm only where the trial has room for some rounds of it: for a slow
+    one, what counts is the cap while it works."""
+    is_quick = peer.period_seconds * _ROUNDS <= _SECONDS - _WARM_UP_SECONDS
+    return peer.model_copy(update={"active": None, "duty": peer.duty if is_quick else 1.0})
 
 
 def largest(candidates: Sequence[float], holds: Callable[[float], bool]) -> Level:
@@ -197,16 +203,23 @@ def best_static_cores(levels: dict[Situation, Level]) -> float:
 
 
 def _loads(scenario: Scenario, online: Online, cpus: int) -> list[tuple[float, float, float]]:
-    """(from, until, load) over the scenario."""
+    """(from, until, load) over the scenario: the steps, or a trace's mean of each second in whole levels."""
     per_load = cpus * 1000 / online.cpu_ms
     at, curve = 0.0, []
     for phase in phases(scenario, online, cpus):
-        load = phase.rate_per_second / per_load
-        if online.trace is not None:
-            load = math.ceil(round(load * _TRACE_LEVELS, 6)) / _TRACE_LEVELS
-        curve.append((at, at + phase.seconds, round(load, 6)))
+        curve.append((at, at + phase.seconds, round(phase.rate_per_second / per_load, 6)))
         at += phase.seconds
-    return curve
+    return curve if online.trace is None else _by_second(curve)
+
+
+def _by_second(curve: list[tuple[float, float, float]]) -> list[tuple[float, float, float]]:
+    means = []
+    for second in range(math.ceil(curve[-1][1])):
+        parts = [(min(until, second + 1) - max(since, second), load) for since, until, load in curve]
+        inside = [(seconds, load) for seconds, load in parts if seconds > 1e-9]
+        mean = sum(seconds * load for seconds, load in inside) / sum(seconds for seconds, _ in inside)
+        means.append((float(second), second + 1.0, math.ceil(round(mean * _TRACE_LEVELS, 6)) / _TRACE_LEVELS))
+    return means
 
 
 def _highest(curve: list[tuple[float, float, float]], start: float, end: float) -> float:
