@@ -7,15 +7,55 @@ answers came. Definitions follow the lab's: see `recovered_at` and `onset_at`.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
 
-from controller.demo.result import GroupColumns, Observations, Requests
+from controller.demo.result import Observations
 from models.container import BoolArray, FloatArray
 
 WINDOW_SECONDS = 1.0
 STEP_SECONDS = 0.1
 GOOD_SECONDS = 5.0
+
+
+# What the figures read of a run; the demo's and the lab's runs both have it.
+class Requests(Protocol):
+    """Columns over requests, ascending by intended send time, from which the latency counts."""
+
+    @property
+    def intended_seconds(self) -> FloatArray: ...
+    @property
+    def latency_seconds(self) -> FloatArray: ...
+    @property
+    def send_lag_seconds(self) -> FloatArray: ...
+
+
+class Group(Protocol):
+    """Columns of one group over the observer's polls."""
+
+    @property
+    def usage_seconds(self) -> FloatArray: ...
+    @property
+    def limit_cores(self) -> FloatArray: ...
+    @property
+    def weight(self) -> FloatArray: ...
+    @property
+    def idle(self) -> FloatArray: ...
+
+
+class Seen(Protocol):
+    """The observer's polls of the machine and of every group."""
+
+    @property
+    def at_seconds(self) -> FloatArray: ...
+    @property
+    def busy_seconds(self) -> FloatArray: ...
+    @property
+    def stolen_seconds(self) -> FloatArray: ...
+    @property
+    def groups(self) -> Mapping[str, Group]: ...
 
 
 def p95(latency_seconds: FloatArray) -> float:
@@ -95,7 +135,7 @@ def longest_relapse_seconds(
     return longest * STEP_SECONDS
 
 
-def first_cut_at(at_seconds: FloatArray, group: GroupColumns) -> float | None:
+def first_cut_at(at_seconds: FloatArray, group: Group) -> float | None:
     """The first moment from the load's start on at which the group has less than before it.
 
     Less is a lower limit, a lower weight, or `cpu.idle`: all three are read, so no kind of cut goes unseen.
@@ -104,7 +144,7 @@ def first_cut_at(at_seconds: FloatArray, group: GroupColumns) -> float | None:
     return _first(at_seconds, held)
 
 
-def cut_mask(at_seconds: FloatArray, group: GroupColumns) -> BoolArray:
+def cut_mask(at_seconds: FloatArray, group: Group) -> BoolArray:
     """When, from the load's start on, the group has less than at the first observation."""
     if at_seconds.size == 0:
         return np.zeros(0, dtype=np.bool_)
@@ -118,18 +158,18 @@ def cut_mask(at_seconds: FloatArray, group: GroupColumns) -> BoolArray:
 
 
 def cores_between(
-    at_seconds: FloatArray, group: GroupColumns, from_seconds: float, until_seconds: float
+    at_seconds: FloatArray, group: Group, from_seconds: float, until_seconds: float
 ) -> float:
     """The mean use of CPU in a stretch of time, in cores; NaN when it was not observed."""
-    return _rate(at_seconds, group.usage_seconds, from_seconds, until_seconds)
+    return rate_between(at_seconds, group.usage_seconds, from_seconds, until_seconds)
 
 
 def work_units_per_second(observations: Observations, from_seconds: float, until_seconds: float) -> float:
     """The mean rate of offline work done in a stretch of time; NaN when it was not observed."""
-    return _rate(observations.at_seconds, observations.work_units, from_seconds, until_seconds)
+    return rate_between(observations.at_seconds, observations.work_units, from_seconds, until_seconds)
 
 
-def cores_series(at_seconds: FloatArray, group: GroupColumns) -> tuple[FloatArray, FloatArray]:
+def cores_series(at_seconds: FloatArray, group: Group) -> tuple[FloatArray, FloatArray]:
     """Moments every 0.5 s, and the cores used in the half second before each."""
     if at_seconds.size < 2:
         return np.empty(0), np.empty(0)
@@ -145,20 +185,23 @@ def send_lag_p99_seconds(requests: Requests) -> float:
     return float(np.percentile(requests.send_lag_seconds, 99, method="inverted_cdf"))
 
 
-def foreign_ratio(observations: Observations, cpus: int, from_seconds: float, until_seconds: float) -> float:
+def foreign_ratio(observations: Seen, cpus: int, from_seconds: float, until_seconds: float) -> float:
     """CPU used by others than the observed groups, as a share of the machine."""
     at = observations.at_seconds
-    busy = _rate(at, observations.busy_seconds, from_seconds, until_seconds)
+    busy = rate_between(at, observations.busy_seconds, from_seconds, until_seconds)
     own = sum(cores_between(at, group, from_seconds, until_seconds) for group in observations.groups.values())
     return max(0.0, busy - own) / cpus
 
 
-def stolen_ratio(observations: Observations, cpus: int, from_seconds: float, until_seconds: float) -> float:
+def stolen_ratio(observations: Seen, cpus: int, from_seconds: float, until_seconds: float) -> float:
     """CPU that the hypervisor gave to others, as a share of the machine."""
-    return _rate(observations.at_seconds, observations.stolen_seconds, from_seconds, until_seconds) / cpus
+    return rate_between(observations.at_seconds, observations.stolen_seconds, from_seconds, until_seconds) / cpus
 
 
-def _rate(at_seconds: FloatArray, counter: FloatArray, from_seconds: float, until_seconds: float) -> float:
+def rate_between(
+    at_seconds: FloatArray, counter: FloatArray, from_seconds: float, until_seconds: float
+) -> float:
+    """The mean growth per second of a counter in a stretch of time; NaN when it was not observed."""
     if at_seconds.size < 2 or at_seconds[0] > from_seconds or at_seconds[-1] < until_seconds:
         return math.nan
     start, end = np.interp([from_seconds, until_seconds], at_seconds, counter)
