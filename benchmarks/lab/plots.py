@@ -1,0 +1,164 @@
+"""The lab's pictures: what each controller traded for what, and how a run went over time. Small PNGs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.lab.rows import Row, values
+from benchmarks.lab.run import Run
+from benchmarks.lab.scenario import Scenario
+from benchmarks.lab.statistics import median_interval
+from benchmarks.lab.verdicts import OURS, controllers_of
+from controller.demo import figures as common
+
+# Okabe and Ito's palette: told apart by colour-blind readers too.
+_BLUE, _RED, _GREEN, _GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
+_STATES = {
+    "normal": "#DADADA",
+    "pressured": "#E69F00",
+    "throttling-peer": "#CC79A7",
+    "recovering": "#56B4E9",
+    "frozen-node": "#000000",
+}
+_UNKNOWN_STATE = "#F0E442"
+_PEER_COLOURS = ("#000000", "#D55E00", "#009E73", "#CC79A7", "#56B4E9")
+_DPI = 75
+
+
+def pareto(path: Path, rows: list[Row], scenario: str) -> bool:
+    """Violation seconds against offline work, medians and their intervals; False when there is nothing to draw."""
+    points = {}
+    for name in controllers_of(rows, scenario):
+        seconds = median_interval(list(values(rows, scenario, name, "violation_seconds").values()))
+        work = median_interval(list(values(rows, scenario, name, "offline_work_vs_oracle_ratio").values()))
+        if seconds is not None and work is not None and name != "alone":
+            points[name] = (seconds, work)
+    if not points:
+        return False
+    figure, axes = _figure((8.4, 5.2))
+    for name, (seconds, work) in points.items():
+        colour = _BLUE if name.startswith(OURS) else (_GREEN if name == "oracle" else _RED)
+        colour = _GREY if name.startswith("static-") else colour
+        axes.errorbar(
+            seconds.median,
+            work.median,
+            xerr=[[seconds.median - seconds.low], [seconds.high - seconds.median]],
+            yerr=[[work.median - work.low], [work.high - work.median]],
+            fmt="*" if name == OURS else "o",
+            markersize=12 if name == OURS else 5,
+            color=colour,
+            elinewidth=0.8,
+            alpha=0.9,
+            zorder=5 if name == OURS else 3,
+        )
+        axes.annotate(
+            name.removeprefix("static-"),
+            (seconds.median, work.median),
+            textcoords="offset points",
+            xytext=(5, 4),
+            fontsize=7.5,
+            color=colour,
+        )
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_xlabel("seconds over the SLO (fewer is better; logarithmic above 1)")
+    axes.set_ylabel("offline work relative to the oracle (more is better)")
+    axes.set_title(f"{scenario}: static quotas in grey, by cores", fontsize=10)
+    axes.grid(True, alpha=0.3)
+    return _save(figure, path)
+
+
+def timeline(path: Path, scenario: Scenario, runs: Mapping[str, Run]) -> bool:
+    """One run over time: p95 against the SLO (and without control), the victim's state, the peers' limits and use."""
+    run = runs.get(OURS)
+    if run is None:
+        return False
+    figure, (latency, states, cores) = _figure((8.4, 6.2), rows=3, height_ratios=[10, 1, 7])
+    for name, colour, width in (("none", _RED, 1.2), ("oracle", _GREEN, 1.0), (OURS, _BLUE, 1.8)):
+        if name in runs:
+            moments, p95 = common.p95_series(runs[name].requests, scenario.seconds)
+            latency.plot(moments, p95 * 1000, color=colour, linewidth=width, label=name)
+    latency.axhline(run.slo_seconds * 1000, color="black", linestyle=":", linewidth=1.2, label="SLO")
+    latency.set_yscale("log")
+    latency.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    latency.set_ylabel("p95 of the last second (ms)")
+    latency.legend(fontsize=7.5, ncols=4)
+    _states(states, run, scenario)
+    _cores(cores, run, scenario)
+    for axes in (latency, states, cores):
+        axes.axvspan(*scenario.surge_seconds, color="black", alpha=0.05, zorder=0)
+        axes.set_xlim(0, scenario.seconds)
+    cores.set_xlabel("time since the load began (s); the surge is shaded")
+    figure.suptitle(f"{scenario.name}, seed {run.seed}: {scenario.title}", fontsize=10)
+    return _save(figure, path)
+
+
+def _states(axes: Any, run: Run, scenario: Scenario) -> None:
+    from matplotlib.patches import Patch
+
+    told = [
+        (float(event["at_seconds"]), str(event.get("to")))
+        for event in run.events
+        if event.get("kind") == "transition" and event.get("container") in (None, scenario.victim.name)
+    ]
+    told = [(-math.inf, "normal"), *told]
+    shown: list[str] = []
+    for (start, state), (until, _) in pairwise([*told, (scenario.seconds, "")]):
+        start, until = max(0.0, start), min(scenario.seconds, until)
+        if until > start:
+            axes.axvspan(start, until, color=_STATES.get(state, _UNKNOWN_STATE), linewidth=0)
+            shown += [] if state in shown else [state]
+    axes.set_yticks([])
+    axes.set_ylabel("state", rotation=0, ha="right", va="center", fontsize=8)
+    handles = [Patch(color=_STATES.get(state, _UNKNOWN_STATE), label=state) for state in shown]
+    axes.legend(
+        handles=handles,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.1),
+        ncols=max(1, len(shown)),
+        frameon=False,
+        fontsize=7.5,
+    )
+
+
+def _cores(axes: Any, run: Run, scenario: Scenario) -> None:
+    for number, peer in enumerate(peer for peer in scenario.peers if peer.name in run.groups):
+        group, colour = run.groups[peer.name], _PEER_COLOURS[number % len(_PEER_COLOURS)]
+        moments, used = common.cores_series(run.at_seconds, group)
+        axes.plot(moments, used, color=colour, linewidth=1.0, alpha=0.7, label=f"{peer.name}, used")
+        # No limit is as good as all CPUs, and can be drawn.
+        limit = np.minimum(group.limit_cores, run.cpus)
+        axes.step(run.at_seconds, limit, where="post", color=colour, linewidth=1.5, linestyle="--", label="limit")
+        if np.any(group.idle > group.idle[0]):
+            idle = (run.at_seconds >= 0) & (group.idle > 0)
+            axes.fill_between(
+                run.at_seconds, 0, 0.06 * run.cpus, where=idle, color=colour, step="post", alpha=0.4, label="cpu.idle"
+            )
+    axes.set_ylim(0, run.cpus * 1.1)
+    axes.set_ylabel("CPU (cores)")
+    axes.grid(True, alpha=0.3)
+    axes.legend(fontsize=7.5, ncols=4, loc="upper right")
+
+
+def _figure(size: tuple[float, float], *, rows: int = 1, **options: Any) -> tuple[Any, Any]:
+    # Imported here: it takes most of a second, and running a campaign does not need it.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, 1, sharex=True, **options)
+
+
+def _save(figure: Any, path: Path) -> bool:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Without the writer's version in it, the same figures give the same file.
+    figure.savefig(path, dpi=_DPI, metadata={"Software": None})
+    return True
