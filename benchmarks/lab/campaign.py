@@ -13,7 +13,7 @@ from typing import Protocol
 
 from benchmarks.lab.figures import reasons_invalid
 from benchmarks.lab.plan import Plan
-from benchmarks.lab.run import Caps, RunFailed, Stage
+from benchmarks.lab.run import Caps, Run, RunFailed, Stage
 from benchmarks.lab.scenario import Scenario
 from benchmarks.lab.store import Cell, Record, Store
 
@@ -28,7 +28,7 @@ class Preparation(Protocol):
     def slo_seconds(self, scenario: Scenario) -> float:
         """The SLO, fixed before anything is tuned."""
 
-    def caps(self, scenario: Scenario, seed: int) -> Caps:
+    def caps(self, scenario: Scenario) -> Caps:
         """The oracle's caps."""
 
 
@@ -75,7 +75,8 @@ class Tally:
 
 
 class Campaign:
-    """One plan on one stage. `load` gives a scenario by name; `clock` seconds, for the time left."""
+    """One plan on one stage. `scenarios` by name: a plan's others are left out. `wanted`: which controllers.
+    `started` is told (title, number, total) before each cell; `clock` (seconds) is for the time left."""
 
     def __init__(
         self,
@@ -87,6 +88,7 @@ class Campaign:
         scenarios: dict[str, Scenario],
         commit: str,
         machine: str,
+        wanted: Callable[[str], bool] = lambda controller: True,
         started: Callable[[str, int, int], None] = lambda title, number, total: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -94,12 +96,20 @@ class Campaign:
         self._scenarios, self._commit, self._machine = scenarios, commit, machine
         self._started, self._clock = started, clock
         by_seed = plan.by_seed(sorted(scenarios))
-        self._cells = [(name, control, seed) for seed, cells in by_seed.items() for name, control in cells]
+        # The onset is told from "none", whatever else is wanted.
+        self._cells = [
+            (name, controller, seed)
+            for seed, cells in by_seed.items()
+            for name, controller in cells
+            if controller == "none" or wanted(controller)
+        ]
         self._wall_seconds = self._ran_seconds = 0.0
         self.tally = Tally()
 
-    def __len__(self) -> int:
-        return len(self._cells)
+    @property
+    def titles(self) -> list[str]:
+        """Of all runs, in order."""
+        return [_title(*cell) for cell in self._cells]
 
     def forget(self, wanted: Callable[[str], bool]) -> int:
         """Remove the runs on disk of this plan's cells whose controller is wanted; the number of files."""
@@ -112,8 +122,8 @@ class Campaign:
     def run(self) -> Iterator[Outcome]:
         """Run cell after cell and tell of every attempt. Raises OSError when a run can't be saved."""
         for number, (name, controller, seed) in enumerate(self._cells, start=1):
-            title = f"{name} · {controller} · seed {seed}"
-            self._started(title, number, len(self))
+            title = _title(name, controller, seed)
+            self._started(title, number, len(self._cells))
             valid = False
             for outcome in self._cell(title, number, self._scenarios[name], controller, seed):
                 self.tally.count(outcome)
@@ -126,8 +136,8 @@ class Campaign:
         self, title: str, number: int, scenario: Scenario, controller: str, seed: int
     ) -> Iterator[Outcome]:
         def outcome(record: Record | None, attempt: int, failure: str | None = None) -> Outcome:
-            left = self._seconds_left(number)
-            return Outcome(title, number, len(self), left, record, attempt, failure)
+            left = self.seconds_left(number)
+            return Outcome(title, number, len(self._cells), left, record, attempt, failure)
 
         try:
             cell = Cell(
@@ -136,7 +146,7 @@ class Campaign:
                 seed,
                 self._stage.backend,
                 self._preparation.slo_seconds(scenario),
-                self._preparation.caps(scenario, seed) if controller == "oracle" else None,
+                self._preparation.caps(scenario) if controller == "oracle" else None,
             )
         except (RunFailed, ValueError) as error:
             yield outcome(None, 1, f"not prepared: {error}")
@@ -152,7 +162,9 @@ class Campaign:
 
     def _attempt(self, cell: Cell) -> Record:
         began = self._clock()
-        run, reasons, failure, hopeless = None, (), None, False
+        run: Run | None = None
+        reasons: tuple[str, ...] = ()
+        failure, hopeless = None, False
         try:
             run = self._stage.run(
                 cell.scenario, cell.controller, cell.seed, slo_seconds=cell.slo_seconds, caps=cell.caps
@@ -183,10 +195,15 @@ class Campaign:
             run,
         )
 
-    def _seconds_left(self, number: int) -> float:
+    def seconds_left(self, number: int = 0) -> float:
+        """An estimate for the cells after the first `number`."""
         per_second = self._wall_seconds / self._ran_seconds if self._ran_seconds else _USUAL_WALL_PER_SECOND
         return per_second * sum(
             self._scenarios[name].seconds
             for name, controller, seed in self._cells[number:]
             if not self._store.has_any(name, controller, seed, self._stage.backend)
         )
+
+
+def _title(scenario: str, controller: str, seed: int) -> str:
+    return f"{scenario} · {controller} · seed {seed}"

@@ -35,7 +35,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Figures:
-    """What one run is judged by. None: there is nothing to tell, or the run that it is told against is missing.
+    """What one run is judged by. None: nothing to tell, or the run that it is told against is missing.
 
     Times count from the onset, the first moment of the surge at which the p95 exceeds the SLO without control
     and with the same arrivals; `time_to_give_back_seconds` from the release. `recovered` and `gave_back`
@@ -89,7 +89,8 @@ def figures(run: Run, scenario: Scenario, *, none: Run | None = None, oracle: Ru
     recovered = common.recovered_at(moments[surge], values[surge], run.slo_seconds, start)
     cut = None if onset is None else first_cut_at(run, scenario, onset)
     given = None if oracle is None else given_back_after(run, oracle, scenario)
-    changed, reversed_ = _moves(run, [part.name for part in (*scenario.online, *scenario.peers)], scenario)
+    names = [service.name for service in scenario.online] + [peer.name for peer in scenario.peers]
+    changed, reversed_ = _moves(run, names, scenario)
     latencies = _between(run, start, end)
     agent = run.groups.get("agent")
     return Figures(
@@ -138,8 +139,8 @@ def reasons_invalid(run: Run, scenario: Scenario) -> list[str]:
     reasons = []
     if lag > MOST_SEND_LAG_OF_SLO * run.slo_seconds:
         reasons.append(
-            f"the generator was {lag * 1000:.0f} ms late at p99; at most {MOST_SEND_LAG_OF_SLO:.0%} of the SLO "
-            f"of {run.slo_seconds * 1000:.0f} ms"
+            f"the generator was {lag * 1000:.0f} ms late at p99; at most {MOST_SEND_LAG_OF_SLO:.0%} "
+            f"of the SLO of {run.slo_seconds * 1000:.0f} ms"
         )
     if foreign > MOST_FOREIGN_RATIO:
         reasons.append(f"others used {foreign:.1%} of the machine; at most {MOST_FOREIGN_RATIO:.0%}")
@@ -231,8 +232,8 @@ def given_back_after(run: Run, oracle: Run, scenario: Scenario) -> float | None:
 def work_ratio(run: Run, oracle: Run, scenario: Scenario) -> float | None:
     """Offline work after the warm-up relative to the oracle's; None when that did none.
 
-    Units of different kinds of work can't be added: each peer's unit counts what it cost in CPU time under the
-    oracle. With one peer, or one kind of work, it is the plain ratio of units.
+    Units of different kinds of work can't be added: each peer's unit counts what it cost in CPU time under
+    the oracle. With one peer, or one kind of work, it is the plain ratio of units.
     """
     worth = _worth(oracle, scenario)
     possible = sum(value * _work(oracle, name, scenario) for name, value in worth.items())
@@ -296,7 +297,7 @@ def _levers(group: Group) -> tuple[Floats, Floats, Floats]:
 
 
 def _directions(lever: Floats) -> NDArray[np.int64]:
-    """+1 where it rose, -1 where it fell, since the poll before; compared, as infinities have no difference."""
+    """+1 where it rose, -1 where it fell, since the poll before. Infinities have no difference: compared."""
     found = np.zeros(lever.size, dtype=np.int64)
     found[1:] = np.greater(lever[1:], lever[:-1]).astype(np.int64) - np.less(lever[1:], lever[:-1])
     return found

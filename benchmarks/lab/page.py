@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from benchmarks.lab.rows import Row, natural, values
-from benchmarks.lab.statistics import Interval, median_interval, paired_difference
+from benchmarks.lab.statistics import Interval, median_interval
 from benchmarks.lab.verdicts import (
     NOT_MEASURED,
     OURS,
@@ -76,29 +76,35 @@ def summary(rows: list[Row]) -> str:
 def _head(rows: list[Row], command: str, left_aside: int) -> str:
     valid = sum(row["valid"] for row in rows)
     machines = sorted({row["machine"] for row in rows})
-    commits = Counter(row["commit"][:12] + ("-dirty" if row["commit"].endswith("-dirty") else "") for row in rows)
+    commits = Counter(
+        row["commit"][:12] + ("-dirty" if row["commit"].endswith("-dirty") else "") for row in rows
+    )
     backends = sorted({row["backend"] for row in rows})
     told = ", ".join(f"{name} ({count})" for name, count in commits.most_common())
-    aside = f"; {left_aside} older ones, of other versions of a scenario or an SLO, are left aside" if left_aside else ""
+    aside = (
+        f"; {left_aside} older ones, of other versions of a scenario or an SLO, are left aside"
+        if left_aside
+        else ""
+    )
     return f"""# The lab's results
 
-`{command}` writes this page. The protocol: every controller gets the same processes, the same arrivals and the
-same measurements; an observer outside the engine takes all figures. "-like" controllers are re-implemented
-from their papers. Losses stay in.
+`{command}` writes this page. Every controller gets the same processes,
+the same arrivals and the same measurements; an observer outside the engine takes all figures. koordlet, heracles, parties, captain and perfiso are "-like": re-implemented from what is published about
+them. Losses stay in.
 
-{valid} valid runs ({", ".join(backends) or "none"}), {len(rows) - valid} that do not count (see the end){aside}.
+{valid} valid runs on {", ".join(backends) or "nothing"}; {len(rows) - valid} do not count (see the end){aside}.
 Machine: {"; ".join(machines) or "-"}. Commits (runs): {told or "-"}.
 """
 
 
 def _how_to_read() -> str:
-    return """Medians over the seeds, with the bootstrap 95 % interval of the median where there is one in brackets (with five
-seeds it is from the least to the greatest). Differences are the controller's minus quotapilot's, paired by
-seed: more seconds and less work than quotapilot is worse. *dominates*: fewer violation seconds and more
-offline work than quotapilot, both intervals excluding zero; *dominated*: the other way round. *O2*: the best static quota in
-hindsight. *Over SLO*: seconds with the p95 of the last second above the SLO. Times count from the onset
-without control, "given back" from the end of the pressure. Work is relative to the clairvoyant oracle, or,
-where the right answer is to cut nobody, to no control. "-": nothing to tell; *never*: it did not come about.
+    return """Medians over the seeds, with the bootstrap 95 % interval of the median in brackets (with five seeds: from the
+least to the greatest). Δ is the controller's minus quotapilot's, paired by seed: more seconds and less
+work than quotapilot is worse. *dominates*: fewer violation seconds and more offline work than quotapilot,
+both intervals excluding zero; *dominated*: the other way round. *O2*: the best static quota in hindsight.
+*Over SLO*: seconds with the p95 of the last second above the SLO. Times count from the onset without control,
+"given back" from the end of the pressure. Work is relative to the clairvoyant oracle or, where the right
+answer is to cut nobody, to no control. "-": nothing to tell; *never*: it did not come about.
 """
 
 
@@ -142,7 +148,7 @@ def _controller(rows: list[Row], scenario: str, name: str, best: str | None) -> 
 
 
 def _best_static(rows: list[Row], scenario: str) -> str | None:
-    """Oracle O2: of the static quotas with (nearly) the fewest violation seconds the one with the most work."""
+    """Oracle O2: of the static quotas with nearly the fewest violation seconds the one with the most work."""
     known = {}
     for name in controllers_of(rows, scenario):
         seconds = values(rows, scenario, name, "violation_seconds").values()
@@ -152,7 +158,9 @@ def _best_static(rows: list[Row], scenario: str) -> str | None:
     if not known:
         return None
     least = min(seconds for seconds, _ in known.values())
-    return max((name for name in known if known[name][0] <= least + _AS_GOOD_SECONDS), key=lambda n: known[n][1])
+    return max(
+        (name for name in known if known[name][0] <= least + _AS_GOOD_SECONDS), key=lambda n: known[n][1]
+    )
 
 
 def _ablation(rows: list[Row], expected: dict[str, set[str]]) -> str:
@@ -186,9 +194,9 @@ def _ablation(rows: list[Row], expected: dict[str, set[str]]) -> str:
     if not lines:
         return f"{NOT_MEASURED}\n"
     told = (
-        "Each configuration minus the defaults, paired by scenario and seed: mean (median [95 % interval]). A part is worth\n"
-        "something where it is worse without: more violation seconds or less work, the interval of one excluding zero\n"
-        "and that of the other not speaking against it.\n"
+        "Each configuration minus the defaults, paired by scenario and seed: mean (median [95 % interval]). A\n"
+        "part is worth something where it is worse without: more violation seconds or less work, the interval\n"
+        "of one excluding zero and that of the other not speaking against it.\n"
     )
     titles = (
         "configuration",
@@ -204,7 +212,7 @@ def _ablation(rows: list[Row], expected: dict[str, set[str]]) -> str:
 
 
 def _shifted(rows: list[Row], scenario: str, variant: str) -> int:
-    """+1: the variant is proven worse in one of violation seconds and work and in neither better; -1: better."""
+    """+1: proven worse in one of violation seconds and work, and in neither better; -1: better."""
     seconds = difference(rows, scenario, variant, OURS, "violation_seconds")
     work = difference(rows, scenario, variant, OURS, "offline_work_vs_oracle_ratio")
     signs = [0 if f is None or f.count < 2 else f.above_zero - f.below_zero for f in (seconds, work)]
@@ -287,6 +295,3 @@ def _mean(found: list[float]) -> float:
 def _one_line(message: str) -> str:
     line = " ".join(message.split())
     return line if len(line) <= 160 else f"{line[:157]}..."
-
-
-__all__ = ["make_page", "paired_difference", "summary"]

@@ -18,8 +18,6 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from benchmarks.lab.scenario import SCENARIOS
-
 PLANS = Path(__file__).with_name("plans")
 
 
@@ -62,11 +60,6 @@ class Plan(BaseModel):
                 raise ValueError(f"no scenario {pattern}; there are {', '.join(known) or 'none'}")
             names += matching
         return names
-
-
-def known_scenarios() -> list[str]:
-    """The names of all scenarios."""
-    return sorted(path.stem for path in SCENARIOS.glob("*.yaml"))
 
 
 def load_plan(name: str) -> Plan:

@@ -32,7 +32,7 @@ _DPI = 75
 
 
 def pareto(path: Path, rows: list[Row], scenario: str) -> bool:
-    """Violation seconds against offline work, medians and their intervals; False when there is nothing to draw."""
+    """Violation seconds against offline work: medians, intervals. False when there is nothing to draw."""
     points = {}
     for name in controllers_of(rows, scenario):
         seconds = median_interval(list(values(rows, scenario, name, "violation_seconds").values()))
@@ -76,7 +76,10 @@ def pareto(path: Path, rows: list[Row], scenario: str) -> bool:
 
 
 def timeline(path: Path, scenario: Scenario, runs: Mapping[str, Run]) -> bool:
-    """One run over time: p95 against the SLO (and without control), the victim's state, the peers' limits and use."""
+    """One run over time: p95 against the SLO, the victim's state, the peers' limits and use of CPU.
+
+    With the runs of "none" and "oracle" beside it, if there. False without one of quotapilot.
+    """
     run = runs.get(OURS)
     if run is None:
         return False
@@ -135,11 +138,20 @@ def _cores(axes: Any, run: Run, scenario: Scenario) -> None:
         axes.plot(moments, used, color=colour, linewidth=1.0, alpha=0.7, label=f"{peer.name}, used")
         # No limit is as good as all CPUs, and can be drawn.
         limit = np.minimum(group.limit_cores, run.cpus)
-        axes.step(run.at_seconds, limit, where="post", color=colour, linewidth=1.5, linestyle="--", label="limit")
+        axes.step(
+            run.at_seconds, limit, where="post", color=colour, linewidth=1.5, linestyle="--", label="limit"
+        )
         if np.any(group.idle > group.idle[0]):
             idle = (run.at_seconds >= 0) & (group.idle > 0)
             axes.fill_between(
-                run.at_seconds, 0, 0.06 * run.cpus, where=idle, color=colour, step="post", alpha=0.4, label="cpu.idle"
+                run.at_seconds,
+                0,
+                0.06 * run.cpus,
+                where=idle,
+                color=colour,
+                step="post",
+                alpha=0.4,
+                label="cpu.idle",
             )
     axes.set_ylim(0, run.cpus * 1.1)
     axes.set_ylabel("CPU (cores)")
@@ -158,7 +170,12 @@ def _figure(size: tuple[float, float], *, rows: int = 1, **options: Any) -> tupl
 
 
 def _save(figure: Any, path: Path) -> bool:
+    # Matplotlib itself needs Pillow. A palette makes the files a third as large.
+    from PIL import Image
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Without the writer's version in it, the same figures give the same file.
-    figure.savefig(path, dpi=_DPI, metadata={"Software": None})
+    figure.set_dpi(_DPI)
+    figure.canvas.draw()
+    picture = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
+    picture.quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
     return True

@@ -24,7 +24,9 @@ def current(records: Iterable[Record]) -> tuple[list[Record], int]:
     Runs of a scenario can be compared only with the same scenario and SLO: those of the newest run. Of one
     controller and seed the newest valid run counts; invalid and failed ones are all kept, to be reported.
     """
-    groups: dict[tuple[str, str], dict[tuple[str, float], list[Record]]] = defaultdict(lambda: defaultdict(list))
+    groups: dict[tuple[str, str], dict[tuple[str, float], list[Record]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
     for record in records:
         content = (record.scenario.model_dump_json(), round(record.slo_seconds, 6))
         groups[record.scenario.name, record.backend][content].append(record)
@@ -44,7 +46,7 @@ def current(records: Iterable[Record]) -> tuple[list[Record], int]:
 
 
 def make_rows(records: list[Record], told: Callable[[str], None] = lambda message: None) -> list[Row]:
-    """A row for each record, by scenario, controller and seed. A run that can't be read is told and left out."""
+    """A row for each record, by scenario, controller, seed. A run that can't be read is told and left out."""
     seeds: dict[tuple[str, str, int], list[Record]] = defaultdict(list)
     for record in records:
         seeds[record.scenario.name, record.backend, record.seed].append(record)
@@ -54,7 +56,9 @@ def make_rows(records: list[Record], told: Callable[[str], None] = lambda messag
         references = {
             record.controller: run
             for record in together
-            if record.valid and record.controller in ("none", "oracle") and (run := _load(record, told)) is not None
+            if record.valid
+            and record.controller in ("none", "oracle")
+            and (run := _load(record, told)) is not None
         }
         rows += [row for record in together if (row := _row(record, references, told)) is not None]
     return sorted(rows, key=lambda row: (natural(row["scenario"]), natural(row["controller"]), row["seed"]))
@@ -81,7 +85,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def values(rows: Iterable[Row], scenario: str, controller: str, key: str) -> dict[int, float]:
-    """A figure by seed over the valid runs; infinite for what never came about, without those that tell nothing."""
+    """A figure by seed over the valid runs that tell it; infinite for what never came about."""
     flag = {"time_to_recover_seconds": "recovered", "time_to_give_back_seconds": "gave_back"}.get(key)
     found: dict[int, float] = {}
     for row in rows:
@@ -118,7 +122,7 @@ def natural(name: str) -> list[tuple[int, str]]:
 
 
 def are_siblings(scenario: Scenario) -> bool:
-    """Whether weights can do it: all guilty peers' groups beside the victim's, and they may be re-weighted."""
+    """Whether weights can do it: all guilty peers' groups are beside the victim's and may be re-weighted."""
     parent = posixpath.dirname(scenario.victim.group)
     return scenario.reweight and all(
         posixpath.dirname(peer.group) == parent for peer in scenario.peers if peer.guilty
@@ -156,4 +160,3 @@ def _load(record: Record, told: Callable[[str], None]) -> Run | None:
     except (OSError, KeyError, ValueError) as error:
         told(f"{record.path} can't be read and is left out: {error}")
         return None
-

@@ -16,7 +16,7 @@ SEED = 20_260_101
 
 @dataclass(frozen=True)
 class Interval:
-    """A median and its bootstrap 95 % interval over `count` values. Infinite: half of the runs never got there.
+    """A median and its bootstrap 95 % interval over `count` values. Infinite: half of the runs never got it.
 
     With five values the interval is from the least to the greatest: it then holds the true median in
     1 - 2 x 0.5^5 = 93.75 % of all cases.
@@ -37,7 +37,7 @@ class Interval:
 
 
 def median_interval(values: Sequence[float], *, seed: int = SEED) -> Interval | None:
-    """The median and its percentile-bootstrap interval (Efron and Tibshirani, 1993, ch. 13); None for none."""
+    """The median and its percentile-bootstrap interval (Efron, Tibshirani 1993, ch. 13); None for none."""
     data = np.asarray(values, dtype=np.float64)
     if data.size == 0:
         return None
@@ -68,7 +68,7 @@ def dominates(violation_difference: Interval | None, work_difference: Interval |
 
 
 def non_inferior(difference: Interval | None, margin: float, *, more_is_better: bool) -> bool:
-    """Whether ours is proven to be worse by at most `margin`: the interval of (ours - theirs) lies within it."""
+    """Whether ours is proven worse by at most `margin`: the interval of (ours - theirs) lies within it."""
     if difference is None or difference.count < 2:
         return False
     return difference.low >= -margin if more_is_better else difference.high <= margin

@@ -34,10 +34,6 @@ class Cell:
     caps: Caps | None = None
 
     @property
-    def title(self) -> str:
-        return f"{self.scenario.name} · {self.controller} · seed {self.seed}"
-
-    @property
     def key(self) -> str:
         """The name of its files."""
         variant = VARIANTS / f"{self.controller}.yaml"

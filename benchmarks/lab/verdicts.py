@@ -50,8 +50,8 @@ def verdicts(rows: list[Row]) -> list[Verdict]:
     return [
         _line("not dominated by any baseline, in any scenario", _not_dominated(rows)),
         _line(
-            f"among siblings at most {MARGIN_RATIO:.0%} worse than cpu.idle and cpu.shares: violation seconds "
-            "(of the time judged) and offline work",
+            f"among siblings at most {MARGIN_RATIO:.0%} worse than cpu.idle and cpu.shares: "
+            "violation seconds (of the time judged), offline work",
             _non_inferior(rows),
         ),
         _line(
@@ -69,7 +69,12 @@ def verdicts(rows: list[Row]) -> list[Verdict]:
         _line("given back within 15 s of the release", _each(rows, _QUICK, _given_back), families=_QUICK),
         _line(
             "no wrong action",
-            _each(rows, _HANDS_OFF, lambda row: (row["wrong_actions"] == 0, row["wrong_actions"]), hands_off=True),
+            _each(
+                rows,
+                _HANDS_OFF,
+                lambda row: (row["wrong_actions"] == 0, row["wrong_actions"]),
+                hands_off=True,
+            ),
             families=_HANDS_OFF,
         ),
         _line("S7: the guilty peer first in at least 9 of 10", _culprit(rows), families=("S7",)),
@@ -87,7 +92,7 @@ def difference(rows: list[Row], scenario: str, ours: str, theirs: str, key: str)
 
 
 def proves_better(rows: list[Row], scenario: str, ours: str, theirs: str) -> bool:
-    """Whether ours has fewer violation seconds and more offline work than theirs, both intervals excluding zero."""
+    """Whether ours has fewer violation seconds and more offline work, both intervals excluding zero."""
     return dominates(
         difference(rows, scenario, ours, theirs, "violation_seconds"),
         difference(rows, scenario, ours, theirs, "offline_work_vs_oracle_ratio"),
@@ -106,7 +111,9 @@ def controllers_of(rows: Iterable[Row], scenario: str) -> list[str]:
 
 def _line(text: str, parts: list[_Part], *, families: tuple[str, ...] = ()) -> Verdict:
     missing = [name for name in families if name not in {family(part.scenario) for part in parts}]
-    told = [f"{part.scenario}: {part.figures}" for part in parts] + [f"{name}: not measured" for name in missing]
+    told = [f"{part.scenario}: {part.figures}" for part in parts] + [
+        f"{name}: not measured" for name in missing
+    ]
     if any(part.holds is False for part in parts):
         verdict = NOT_HELD
     elif not parts or missing or any(part.holds is None for part in parts):
@@ -117,7 +124,9 @@ def _line(text: str, parts: list[_Part], *, families: tuple[str, ...] = ()) -> V
 
 
 def _ours(rows: list[Row], scenario: str) -> list[Row]:
-    return [row for row in rows if (row["scenario"], row["controller"], row["valid"]) == (scenario, OURS, True)]
+    return [
+        row for row in rows if (row["scenario"], row["controller"], row["valid"]) == (scenario, OURS, True)
+    ]
 
 
 def _each(
@@ -127,7 +136,7 @@ def _each(
     *,
     hands_off: bool = False,
 ) -> list[_Part]:
-    """Every run must hold it; the judge says whether one does (None: nothing to judge) and by which figure."""
+    """Every run must hold it; the judge says if one does (None: nothing to judge) and by which figure."""
     parts = []
     for scenario in scenarios_of(rows):
         found = _ours(rows, scenario)
@@ -213,7 +222,11 @@ def _not_dominated(rows: list[Row]) -> list[_Part]:
             continue
         winners = [name for name in pairs if proves_better(rows, scenario, name, OURS)]
         holds = False if winners else (True if min(pairs.values()) >= LEAST_SEEDS else None)
-        told = f"dominated by {', '.join(winners)}" if winners else f"none of {len(pairs)} on {min(pairs.values())}+ seeds"
+        told = (
+            f"dominated by {', '.join(winners)}"
+            if winners
+            else f"none of {len(pairs)} on {min(pairs.values())}+ seeds"
+        )
         parts.append(_Part(scenario, holds, told))
     return parts
 
@@ -235,7 +248,11 @@ def _non_inferior(rows: list[Row]) -> list[_Part]:
             ) and non_inferior(work, MARGIN_RATIO * theirs, more_is_better=True)
             holds = good if min(violation.count, work.count) >= LEAST_SEEDS else None
             parts.append(
-                _Part(f"{scenario} against {rival}", holds, f"{text(violation)} s, work {text(work, signed=True)}")
+                _Part(
+                    f"{scenario} against {rival}",
+                    holds,
+                    f"{text(violation)} s, work {text(work, signed=True)}",
+                )
             )
     return parts
 

@@ -157,9 +157,7 @@ def cut_mask(at_seconds: FloatArray, group: Group) -> BoolArray:
     return less & started
 
 
-def cores_between(
-    at_seconds: FloatArray, group: Group, from_seconds: float, until_seconds: float
-) -> float:
+def cores_between(at_seconds: FloatArray, group: Group, from_seconds: float, until_seconds: float) -> float:
     """The mean use of CPU in a stretch of time, in cores; NaN when it was not observed."""
     return rate_between(at_seconds, group.usage_seconds, from_seconds, until_seconds)
 
@@ -195,7 +193,9 @@ def foreign_ratio(observations: Seen, cpus: int, from_seconds: float, until_seco
 
 def stolen_ratio(observations: Seen, cpus: int, from_seconds: float, until_seconds: float) -> float:
     """CPU that the hypervisor gave to others, as a share of the machine."""
-    return rate_between(observations.at_seconds, observations.stolen_seconds, from_seconds, until_seconds) / cpus
+    return (
+        rate_between(observations.at_seconds, observations.stolen_seconds, from_seconds, until_seconds) / cpus
+    )
 
 
 def rate_between(
