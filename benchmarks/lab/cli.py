@@ -39,9 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--plan", default="short", help="of benchmarks/lab/plans, or a .yaml file; default: short"
     )
-    run.add_argument(
-        "--stage", choices=STAGES, default="real", help="real cgroups (as root), or simulated"
-    )
+    run.add_argument("--stage", choices=STAGES, default="real", help="real cgroups (as root), or simulated")
     run.add_argument("--scenarios", default="*", metavar="PATTERN", help="only these of the plan")
     run.add_argument(
         "--controllers", default="*", metavar="PATTERN", help='only these and "none" of the plan'

@@ -75,6 +75,7 @@ def summary(rows: list[Row]) -> str:
 
 def _head(rows: list[Row], command: str, left_aside: int) -> str:
     valid = sum(row["valid"] for row in rows)
+    spoilt = len(rows) - valid
     machines = sorted({row["machine"] for row in rows})
     commits = Counter(
         row["commit"][:12] + ("-dirty" if row["commit"].endswith("-dirty") else "") for row in rows
@@ -88,23 +89,24 @@ def _head(rows: list[Row], command: str, left_aside: int) -> str:
     )
     return f"""# The lab's results
 
-`{command}` writes this page. Every controller gets the same processes,
-the same arrivals and the same measurements; an observer outside the engine takes all figures. koordlet, heracles, parties, captain and perfiso are "-like": re-implemented from what is published about
-them. Losses stay in.
+`{command}` writes this page.
+Every controller gets the same processes, the same arrivals and the same measurements; an observer outside the
+engine takes all figures. koordlet, heracles, parties, captain and perfiso are "-like": re-implemented from
+what is published about them. Losses stay in.
 
-{valid} valid runs on {", ".join(backends) or "nothing"}; {len(rows) - valid} do not count (see the end){aside}.
+{valid} valid runs on {", ".join(backends) or "nothing"}; {spoilt} do not count (see the end){aside}.
 Machine: {"; ".join(machines) or "-"}. Commits (runs): {told or "-"}.
 """
 
 
 def _how_to_read() -> str:
-    return """Medians over the seeds, with the bootstrap 95 % interval of the median in brackets (with five seeds: from the
-least to the greatest). Δ is the controller's minus quotapilot's, paired by seed: more seconds and less
-work than quotapilot is worse. *dominates*: fewer violation seconds and more offline work than quotapilot,
-both intervals excluding zero; *dominated*: the other way round. *O2*: the best static quota in hindsight.
-*Over SLO*: seconds with the p95 of the last second above the SLO. Times count from the onset without control,
-"given back" from the end of the pressure. Work is relative to the clairvoyant oracle or, where the right
-answer is to cut nobody, to no control. "-": nothing to tell; *never*: it did not come about.
+    return """Medians over the seeds, with the bootstrap 95 % interval of the median in brackets (with five
+seeds: from the least to the greatest). Δ is the controller's minus quotapilot's, paired by seed: more
+seconds and less work than quotapilot is worse. *dominates*: fewer violation seconds and more offline work
+than quotapilot, both intervals excluding zero; *dominated*: the other way round. *O2*: the best static quota
+in hindsight. *Over SLO*: seconds with the p95 of the last second above the SLO. Times count from the onset
+without control, "given back" from the end of the pressure. Work is relative to the clairvoyant oracle or,
+where the right answer is to cut nobody, to no control. "-": nothing to tell; *never*: it did not come about.
 """
 
 
@@ -194,9 +196,9 @@ def _ablation(rows: list[Row], expected: dict[str, set[str]]) -> str:
     if not lines:
         return f"{NOT_MEASURED}\n"
     told = (
-        "Each configuration minus the defaults, paired by scenario and seed: mean (median [95 % interval]). A\n"
-        "part is worth something where it is worse without: more violation seconds or less work, the interval\n"
-        "of one excluding zero and that of the other not speaking against it.\n"
+        "Each configuration minus the defaults, paired by scenario and seed: mean (median [95 % interval]).\n"
+        "A part is worth something where it is worse without: more violation seconds or less work, the\n"
+        "interval of one excluding zero and that of the other not speaking against it.\n"
     )
     titles = (
         "configuration",

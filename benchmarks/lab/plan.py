@@ -6,7 +6,8 @@
         controllers: [quotapilot, idle]
         seeds: [1, 2, 3, 4, 5]          # instead of the plan's
 
-Every scenario is also run with "none", from which its onset is told.
+Instead of cells, or beside them, a plan may `include` others by name. Every scenario is also run with "none",
+from which its onset is told.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Plan(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     seeds: tuple[int, ...] = Field(min_length=1)
-    cells: tuple[Cells, ...] = Field(min_length=1)
+    cells: tuple[Cells, ...] = ()
+    include: tuple[str, ...] = ()
 
     def by_seed(self, known: list[str]) -> dict[int, list[tuple[str, str]]]:
         """(scenario, controller) of each seed, in an order shuffled by it: no controller is always the first,
@@ -66,12 +68,22 @@ def load_plan(name: str) -> Plan:
     """The plan of that name in `plans/`, or in the file of that path. Raises ValueError."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else PLANS / f"{name}.yaml"
     try:
-        return Plan.model_validate(yaml.safe_load(path.read_text()))
+        plan = Plan.model_validate(yaml.safe_load(path.read_text()))
     except OSError as error:
         known = ", ".join(sorted(plan.stem for plan in PLANS.glob("*.yaml")))
         raise ValueError(f"plan {name}: {error.strerror}; there are {known}, or name a .yaml file") from error
     except (yaml.YAMLError, ValidationError) as error:
         raise ValueError(f"{path}: {error}") from error
+    others = [_with_seeds(load_plan(included)) for included in plan.include]
+    cells = (*plan.cells, *(found for other in others for found in other.cells))
+    if not cells:
+        raise ValueError(f"{path}: it has neither cells nor other plans to include")
+    return plan.model_copy(update={"cells": cells, "include": ()})
+
+
+def _with_seeds(plan: Plan) -> Plan:
+    cells = tuple(found.model_copy(update={"seeds": found.seeds or plan.seeds}) for found in plan.cells)
+    return plan.model_copy(update={"cells": cells})
 
 
 def _shuffled(cells: set[tuple[str, str]], seed: int) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from benchmarks.lab.scenario import Scenario
 
 
 class Prepared:
-    """`directory`: where measurements are kept. `slo_seconds`: for every scenario, in place of the calibrated.
+    """`directory`: where measurements are kept. `slo_seconds`: of every scenario, instead of calibrating.
 
     `tell` is told of every measurement, which take minutes. Raises OSError and ValueError for files of
     measurements that can't be read.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
@@ -41,12 +42,14 @@ def median_interval(values: Sequence[float], *, seed: int = SEED) -> Interval | 
     data = np.asarray(values, dtype=np.float64)
     if data.size == 0:
         return None
-    drawn = np.random.default_rng(seed).integers(0, data.size, size=(RESAMPLES, data.size))
-    medians = _medians(data[drawn])
+    data = np.sort(data)
+    low_ranks, high_ranks = _median_ranks(data.size, seed)
+    medians = _middle(data[low_ranks], data[high_ranks])
     # "inverted_cdf" takes values that were drawn, so that an infinity needs no interpolation.
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(medians, [tail, 100 - tail], method="inverted_cdf")
-    return Interval(float(_medians(data[None, :])[0]), float(low), float(high), int(data.size))
+    median = _middle(data[(data.size - 1) // 2], data[data.size // 2])
+    return Interval(float(median), float(low), float(high), int(data.size))
 
 
 def paired_difference(
@@ -74,12 +77,17 @@ def non_inferior(difference: Interval | None, margin: float, *, more_is_better: 
     return difference.low >= -margin if more_is_better else difference.high <= margin
 
 
-def _medians(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Medians of rows; np.median would make NaN of two infinities."""
-    ordered = np.sort(rows, axis=1)
-    count = rows.shape[1]
-    low, high = ordered[:, (count - 1) // 2], ordered[:, count // 2]
-    return np.where(low == high, low, 0.5 * low + 0.5 * high)
+@lru_cache(maxsize=64)
+def _median_ranks(count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which of `count` ascending values are the lower and upper median of each resample: the draw does not
+    depend on the values, so it is made once for each count."""
+    drawn = np.random.default_rng(seed).integers(0, count, size=(RESAMPLES, count))
+    drawn.sort(axis=1)
+    return drawn[:, (count - 1) // 2], drawn[:, count // 2]
+
+
+def _middle(low: ArrayLike, high: ArrayLike) -> NDArray[np.float64]:
+    return 0.5 * np.asarray(low) + 0.5 * np.asarray(high)
 
 
 def _minus(ours: float, theirs: float) -> float:
