@@ -35,7 +35,7 @@ def polls(scenario: Scenario) -> np.ndarray:
 
 
 def make_group(at: np.ndarray, *, cores: Any = 0.0, work: Any = 0.0, **levers: Any) -> Group:
-    """`cores` and `work` are rates, `levers` (limit, weight, idle) values; numbers, or functions of the time."""
+    """`cores` and `work` are rates, `levers` (limit, weight, idle) values; numbers or functions of time."""
 
     def column(value: Any) -> np.ndarray:
         known = [value(t) for t in at] if callable(value) else [value] * at.size
