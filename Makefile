@@ -52,6 +52,12 @@ system: venv ## Run the tests on real kernels; as root; builds user-mode Linux o
 demo: venv ## Show one SLO being held, and what happens without (ARGS are the demo's own options)
 	$(BIN)/quotapilot demo $(ARGS)
 
+.PHONY: lab lab-full
+lab: venv ## Compare controllers on real cgroups, as root: a short set, at most ten minutes (ARGS: run --help)
+	$(BIN)/python -m benchmarks.lab run --plan short $(ARGS)
+lab-full: venv ## The whole comparison; days, goes on where it was interrupted (ARGS='--plan core': six hours)
+	$(BIN)/python -m benchmarks.lab run --plan full $(ARGS)
+
 .PHONY: check check-lint check-format check-types check-imports
 check: check-lint check-format check-types check-imports ## Lint, format, types and the direction of imports
 check-lint: venv

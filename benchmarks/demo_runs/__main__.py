@@ -141,9 +141,15 @@ of the machine and the generator lagged at most 25 ms.
 
 Among siblings, as here, `cpu.idle` on the batch group does as well or better and costs less batch work: set
 it where you can. quotapilot is for where weights do not reach: groups in slices of equal weight, equal
-classes, containers' own limits. That comparison is the lab's, and is not on this page yet.
+classes, containers' own limits. That comparison is the lab's (see the end).
 
 Machine: {report["machine"]}. Commit: {report["commit"]}.
+
+## Against everything else one could do
+
+How quotapilot compares with weights, `cpu.idle`, static quotas and other controllers, scenario by scenario, and
+what each of its parts is worth: [results-lab.md](results-lab.md). `make lab` runs a short set of that, `make
+lab-full` all of it; `python -m benchmarks.lab report --docs` writes the page.
 """
 
 

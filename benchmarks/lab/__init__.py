@@ -2,5 +2,8 @@
 
 scenario  what happens (scenarios/*.yaml)         variants/  quotapilot's configurations
 plant     what a controller sees and may move     baselines/ every other controller, one file each
-run       what one run left
+run       what one run left                       plans/     which scenarios with which controllers and seeds
+
+`python -m benchmarks.lab run` (cli, campaign) runs a plan and leaves runs on disk (store); `... report` judges
+them: figures of a run, rows of all, statistics of pairs, verdicts on what must be shown, plots, the page.
 """

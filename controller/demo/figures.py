@@ -62,7 +62,9 @@ def p95(latency_seconds: FloatArray) -> float:
     """The smallest latency that 95 % of the requests kept; NaN without requests."""
     if latency_seconds.size == 0:
         return math.nan
-    return float(np.percentile(latency_seconds, 95, method="inverted_cdf"))
+    # np.percentile(..., method="inverted_cdf") says the same, twenty times as slowly.
+    rank = -(-95 * latency_seconds.size // 100) - 1
+    return float(np.partition(latency_seconds, rank)[rank])
 
 
 def p95_series(requests: Requests, until_seconds: float) -> tuple[FloatArray, FloatArray]:
