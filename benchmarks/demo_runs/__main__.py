@@ -147,9 +147,9 @@ Machine: {report["machine"]}. Commit: {report["commit"]}.
 
 ## Against everything else one could do
 
-How quotapilot compares with weights, `cpu.idle`, static quotas and other controllers, scenario by scenario, and
-what each of its parts is worth: [results-lab.md](results-lab.md). `make lab` runs a short set of that, `make
-lab-full` all of it; `python -m benchmarks.lab report --docs` writes the page.
+How quotapilot compares with weights, `cpu.idle`, static quotas and other controllers, scenario by scenario,
+and what each of its parts is worth: [results-lab.md](results-lab.md). `make lab` runs a short set of that,
+`make lab-full` all of it; `python -m benchmarks.lab report --docs` writes the page.
 """
 
 

@@ -4,6 +4,6 @@ scenario  what happens (scenarios/*.yaml)         variants/  quotapilot's config
 plant     what a controller sees and may move     baselines/ every other controller, one file each
 run       what one run left                       plans/     which scenarios with which controllers and seeds
 
-`python -m benchmarks.lab run` (cli, campaign) runs a plan and leaves runs on disk (store); `... report` judges
-them: figures of a run, rows of all, statistics of pairs, verdicts on what must be shown, plots, the page.
+`python -m benchmarks.lab run` (cli, campaign) runs a plan and leaves runs on disk (store); `... report` is
+made of figures (of a run), rows (of all), statistics (of pairs), verdicts (what must be shown), plots, page.
 """
