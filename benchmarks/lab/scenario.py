@@ -31,9 +31,13 @@ class Change(_Part):
 
 
 class Online(_Part):
-    """An online service with an SLO. `load` are steps (from when, share of the machine); the trace of
-    requests per second in the file `trace` (one a line; see `arrivals.data_file`) takes its place: scaled to
-    a peak of `trace_peak_load`, a line lasting `trace_line_seconds`, from line `trace_from_line` on."""
+    """An online service with an SLO.
+
+    `load` are steps (from when, share of the machine). The trace of requests per second in the file `trace`
+    (one a line; see `arrivals.data_file`) takes their place: scaled to a peak of `trace_peak_load`, a line
+    lasting `trace_line_seconds`, from line `trace_from_line` on. Of a server that is not our own, `cpu_ms`
+    is measured, and the other settings of its work do not count.
+    """
 
     name: str = "web"
     group: str = "/web"
@@ -42,7 +46,7 @@ class Online(_Part):
     trace_peak_load: float = 0.8
     trace_line_seconds: float = 0.25
     trace_from_line: int = 0
-    server: Literal["own", "nginx", "redis"] = "own"
+    server: Literal["own", "nginx"] = "own"
     cpu_ms: float = 12.0
     sigma: float = 0.0
     threads: int = 8
@@ -59,7 +63,7 @@ class Peer(_Part):
 
     name: str = "batch"
     group: str = "/batch"
-    kind: Literal["loops", "stream", "compress", "compile"] = "loops"
+    kind: Literal["loops", "stream", "compress"] = "loops"
     workers: int = 4
     active: tuple[tuple[float, float], ...] | None = None
     duty: float = 1.0

@@ -21,8 +21,8 @@ from benchmarks.lab.arrivals import arrival_seed, phases
 from benchmarks.lab.controllers import Controller, Setting, Told, make_controller
 from benchmarks.lab.run import Caps, Group, Requests, Run, RunFailed
 from benchmarks.lab.scenario import Change, Scenario
-from benchmarks.lab.servers import Served, serve
-from benchmarks.lab.speed import Speed, kept_speed
+from benchmarks.lab.servers import Served, costed, serve
+from benchmarks.lab.speed import Speed
 from controller.api.client import post
 from controller.api.errors import ApiError
 from controller.demo.acts import limit_group
@@ -43,21 +43,26 @@ _DRAIN_SECONDS = 2.0
 
 
 class RealStage:
-    """See `benchmarks.lab.run.Stage`. Runs that are compared need the same `speed` (None: as kept in
-    reports/lab/speed.json, or measured now and kept there). Needs root and cgroups: raises LayoutError."""
+    """See `benchmarks.lab.run.Stage`. Runs that are compared need the same `speed` (None: the one kept in
+    reports/lab/speed.json). Needs root and cgroups: raises LayoutError."""
 
     def __init__(self, speed: Speed | None = None) -> None:
         self.backend = "cgroup-v2" if load_layout().cpu.is_v2 else "cgroup-v1"
         self.cpus = os.cpu_count() or 1
-        self._speed = speed or kept_speed(SPEED_FILE)
+        self._speed = speed or Speed(SPEED_FILE)
 
     def run(
         self, scenario: Scenario, controller: str, seed: int, *, slo_seconds: float, caps: Caps | None = None
     ) -> Run:
         """See `Stage.run`. Raises OSError where cgroups may not be written."""
         hand = make_controller(controller, caps)
+        with _machine_to_ourselves():
+            return self._run(costed(scenario, self._speed), controller, hand, seed, slo_seconds)
+
+    def _run(
+        self, scenario: Scenario, controller: str, hand: Controller, seed: int, slo_seconds: float
+    ) -> Run:
         with (
-            _machine_to_ourselves(),
             tempfile.TemporaryDirectory(prefix="quotapilot-lab-") as directory,
             Playground(tree.branches(scenario), shares=_SHARES) as ground,
         ):
@@ -204,8 +209,8 @@ class _Trial:
             self._ends_at = plan.ends_at_seconds
             config = self._file(f"{online.name}.plan")
             plan.write(config)
-            name = _generator(online.name)
-            self._crew.start_module(name, self._load, "controller.demo.load", str(config))
+            module, *arguments = self._served[online.name].generator
+            self._crew.start_module(_generator(online.name), self._load, module, str(config), *arguments)
         for online in self._scenario.online:
             self._crew.await_file(_generator(online.name), self._requests_file(online.name), empty=True)
 

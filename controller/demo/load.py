@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any
 
@@ -106,11 +107,17 @@ class Generator:
         self._lines: list[str] = []
         self._start_at = 0.0
 
+    def connector(self) -> aiohttp.TCPConnector:
+        """How requests are sent: over kept connections, as many as it takes."""
+        return aiohttp.TCPConnector(limit=0)
+
+    def answered(self, latency_seconds: float) -> None:
+        """A request got a good answer, this long after it was sent."""
+
     async def run(self) -> None:
         arrivals = draw_arrivals(self._plan.seed, self._plan.phases)
-        connector = aiohttp.TCPConnector(limit=0)
         timeout = aiohttp.ClientTimeout(total=None)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+        async with aiohttp.ClientSession(connector=self.connector(), timeout=timeout) as session:
             # Only now, as nobody can tell how long the imports take on a busy machine.
             self._start_at = await self._start()
             head = {
@@ -146,6 +153,8 @@ class Generator:
             async with session.get(self._plan.url) as response:
                 await response.read()
                 status = response.status
+            if status == HTTPStatus.OK:
+                self.answered(self._now() - sent)
         except aiohttp.ClientError:
             pass
         finally:

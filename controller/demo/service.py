@@ -29,6 +29,24 @@ BUCKETS = tuple(round(0.25 * 1.25**step, 4) for step in range(-15, 18))
 _BACKLOG = 4096
 
 
+class LatencyMetrics:
+    """Latencies as the Prometheus histogram `http_request_duration_seconds`, and the page that shows it."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        histogram = Histogram(
+            "http_request_duration_seconds",
+            "Time from a request's arrival to its completion.",
+            registry=self._registry,
+            buckets=BUCKETS,
+        )
+        self.observe = histogram.observe
+
+    async def page(self, request: web.Request) -> web.Response:
+        """The handler of GET /metrics."""
+        return web.Response(body=generate_latest(self._registry), content_type="text/plain", charset="utf-8")
+
+
 class Service:
     """The request handlers and the knobs they obey.
 
@@ -51,18 +69,12 @@ class Service:
         self._sigma = lognormal_sigma
         self._random = random.Random(seed)
         self._pool = ThreadPoolExecutor(threads)
-        self._registry = CollectorRegistry()
-        self._latency = Histogram(
-            "http_request_duration_seconds",
-            "Time from a request's arrival to its completion.",
-            registry=self._registry,
-            buckets=BUCKETS,
-        )
+        self._metrics = LatencyMetrics()
 
     def app(self) -> web.Application:
         app = web.Application()
         app.router.add_get("/work", self._work)
-        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/metrics", self._metrics.page)
         app.router.add_post("/control", self._control)
         return app
 
@@ -71,11 +83,8 @@ class Service:
         await asyncio.get_running_loop().run_in_executor(self._pool, burn, self._cost())
         if self.downstream_ms > 0:
             await asyncio.sleep(self.downstream_ms / 1000)
-        self._latency.observe(time.monotonic() - arrived)
+        self._metrics.observe(time.monotonic() - arrived)
         return web.Response(text="done\n")
-
-    async def _metrics(self, request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._registry), content_type="text/plain", charset="utf-8")
 
     async def _control(self, request: web.Request) -> web.Response:
         try:
