@@ -15,5 +15,6 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 echo "installing Debian packages: ${missing[*]}" >&2
 export DEBIAN_FRONTEND=noninteractive
+export RUNLEVEL=1 # the daemon of a package is not to be started
 apt-get update -qq >&2
 apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null >&2
