@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -78,13 +79,20 @@ def start_of_load(file: Path, stop: threading.Event) -> float | None:
     return None
 
 
-def control(baseline: Baseline, plant: Plant, start_at_seconds: float, stop: threading.Event) -> None:
+def control(
+    baseline: Baseline,
+    plant: Plant,
+    start_at_seconds: float,
+    stop: threading.Event,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
     """Start the baseline and step it at its interval until stopped. A step that comes late is not made up."""
-    baseline.start(plant, time.monotonic() - start_at_seconds)
-    next_at = time.monotonic() + baseline.interval_seconds
-    while not stop.wait(max(0.0, next_at - time.monotonic())):
-        baseline.step(plant, time.monotonic() - start_at_seconds)
-        next_at = max(next_at + baseline.interval_seconds, time.monotonic())
+    next_at = clock()
+    baseline.start(plant, next_at - start_at_seconds)
+    while not stop.wait(max(0.0, next_at + baseline.interval_seconds - clock())):
+        now = clock()
+        baseline.step(plant, now - start_at_seconds)
+        next_at = max(next_at + baseline.interval_seconds, now)
 
 
 def main() -> None:

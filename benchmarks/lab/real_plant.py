@@ -13,21 +13,23 @@ import threading
 import time
 import urllib.request
 from collections import deque
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from backends.cgroup import open_node
+from backends.cgroup import CgroupNode, open_node
 from backends.cgroup.layout import Layout
 from backends.cgroup.parse import parse_int, parse_throttling
 from backends.latency.histogram import RecentRequests, bucket_quantile
 from backends.latency.prometheus import Page, Reading
 from controller.demo.observer import GroupReader, MachineReader
+from controller.demo.playground import USUAL_SHARES
 
 SCRAPE_SECONDS = 0.25
 LONGEST_WINDOW_SECONDS = 60.0
 _STALE_SECONDS = 3.0
 _TIMEOUT_SECONDS = 1.0
-_V1_SHARES, _V2_WEIGHT = (2, 262_144), (1, 10_000)
+_USUAL_WEIGHT = 100  # what v2 has for v1's 1024 shares, as in the tree that the stage makes
 
 
 class ServiceLatency:
@@ -123,6 +125,7 @@ class RealPlant:
         metric: str,
         full_rate_per_second: float,
         may_reweight: bool,
+        open_node: Callable[[], CgroupNode] = open_node,
     ) -> None:
         self.victim, self.slo_seconds, self.may_reweight = victim, slo_seconds, may_reweight
         self.online, self.peers = tuple(online), tuple(peers)
@@ -131,11 +134,12 @@ class RealPlant:
         self._full_rate = full_rate_per_second
         self._latency = ServiceLatency()
         self._scraping = Scraping(metrics_url, metric, self._latency)
+        self._open_node = open_node
         self._closing = ExitStack()
 
     def __enter__(self) -> RealPlant:
         with self._closing as closing:
-            self._node = open_node()
+            self._node = self._open_node()
             closing.callback(self._node.close)
             self.cpus = self._node.cpus
             layout = self._node.layout
@@ -186,7 +190,7 @@ class RealPlant:
             self._node.set_limit(self._groups[name], wanted)
 
     def set_shares(self, name: str, shares: int) -> None:
-        """See `Plant`. On v2 the weight that runc makes of these shares."""
+        """See `Plant`. On v2 the weight in proportion."""
         if not self.may_reweight:
             return
         if self._is_v2:
@@ -203,15 +207,16 @@ class RealPlant:
         path = self._directories[name] / file
         if parse_int(path.read_bytes()) != value:
             # Not write_text: it would try to create a file that the kernel does not offer, and say EACCES.
-            with open(path, "r+") as opened:
-                opened.write(str(value))
+            fd = os.open(path, os.O_WRONLY | os.O_TRUNC)
+            try:
+                os.write(fd, b"%d\n" % value)
+            finally:
+                os.close(fd)
 
 
 def weight_of_shares(shares: int) -> int:
-    """cpu.weight for cpu.shares: one range mapped on the other, as runc does (cgroups/utils.go)."""
-    (least_shares, most_shares), (least, most) = _V1_SHARES, _V2_WEIGHT
-    bounded = min(max(shares, least_shares), most_shares)
-    return least + (bounded - least_shares) * (most - least) // (most_shares - least_shares)
+    """cpu.weight for cpu.shares: in proportion, 100 for 1024, at least 1."""
+    return max(1, round(shares * _USUAL_WEIGHT / USUAL_SHARES))
 
 
 def _directory(layout: Layout, group: str) -> Path:
