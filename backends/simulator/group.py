@@ -40,6 +40,7 @@ class Group:
 
     demand: float = 0.0  # with all the CPUs for itself
     want: float = 0.0  # what its runtime leaves of the demand
+    sleeper_want: float = 0.0  # how much of that is of threads that sleep and wake all the time
     granted: float = 0.0
     used: float = 0.0
 

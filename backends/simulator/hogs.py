@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from backends.simulator.workload import Crowd
+
 
 class Hogs:
     """`threads` busy loops, active in the given half-open intervals of the node's clock (default: always).
@@ -12,6 +14,8 @@ class Hogs:
     `work_units` counts the work done: `units_per_cpu_second` for each CPU second. It knows no cache that gets
     cold, so throttling costs work only by the time it takes away.
     """
+
+    sleeps = False
 
     def __init__(
         self,
@@ -32,7 +36,7 @@ class Hogs:
         """Never: a busy loop doesn't sleep, and the start of an interval is no request that waits."""
         return False
 
-    def plan(self, start_seconds: float, end_seconds: float, cpus: int, wakeup_wait_seconds: float) -> float:
+    def plan(self, start_seconds: float, end_seconds: float, cpus: int, crowd: Crowd) -> float:
         """See `Workload.plan`."""
         intervals = self._active
         while self._current < len(intervals) and intervals[self._current][1] <= start_seconds:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from backends.base import Gone, Refused
 from backends.simulator.group import DEFAULT_WEIGHT, Group, GroupTree
-from backends.simulator.scheduler import Pool
+from backends.simulator.scheduler import Behaviour, Pool
 from backends.simulator.workload import TINY_SECONDS, Workload
 from models.container import Container, CpuLimit, NodeSample, Sample
 
@@ -48,7 +48,8 @@ class SimulatedNode:
     the next slice on. Within a slice CPU is shared by hierarchical weighted max-min fairness, each group
     within its own and its ancestors' quota. A thread that wakes up waits up to `wakeup_wait_seconds` for a
     CPU, in proportion to how likely all are taken by others (the scheduler's granularity): so an online
-    container waits a little beside busy ones even when it gets all the CPU that it asks for.
+    container waits a little beside busy ones even when it gets all the CPU that it asks for. `stacked_ratio`
+    and `sleeper_bonus_ratio` (0: off) are other ways of a real scheduler, see `Behaviour`.
 
     Groups are paths ("/web", "/slice/web"); a container is a leaf. It refuses what cgroup v1 refuses. Memory
     and run delay are not simulated (NaN). Single-threaded, and the same calls give the same results.
@@ -63,12 +64,14 @@ class SimulatedNode:
         start_seconds: float = 0.0,
         slice_seconds: float = 0.005,
         wakeup_wait_seconds: float = 0.002,
+        stacked_ratio: float = 0.0,
+        sleeper_bonus_ratio: float = 0.0,
     ) -> None:
         self.cpus = cpus
         self.writes: list[LimitWrite] = []
         self._start_seconds = start_seconds
         self._slice_seconds = slice_seconds
-        self._wakeup_wait_seconds = wakeup_wait_seconds
+        self._behaviour = Behaviour(wakeup_wait_seconds, stacked_ratio, sleeper_bonus_ratio)
         self._slice = 0
         self._tree = GroupTree(slice_seconds)
         self._containers: dict[str, Group] = {}
@@ -161,7 +164,7 @@ class SimulatedNode:
                 bandwidth.tick(index)
             start, end = self._time(index), self._time(index + 1)
             for pool in self._pools:
-                self._busy_seconds += pool.run_slice(start, end, self._wakeup_wait_seconds)
+                self._busy_seconds += pool.run_slice(start, end)
             if (index + 1) % load_every == 0:
                 self._sample_load()
         self._slice = target
@@ -285,7 +288,7 @@ class SimulatedNode:
         by_cpus: dict[frozenset[int], list[Group]] = {}
         for group in self._containers.values():
             by_cpus.setdefault(group.allowed_cpus, []).append(group)
-        self._pools = [Pool(len(cpus), leaves) for cpus, leaves in by_cpus.items()]
+        self._pools = [Pool(len(cpus), leaves, self._behaviour) for cpus, leaves in by_cpus.items()]
         self._pools_generation = self._tree.generation
 
     def _sample_load(self) -> None:

@@ -9,7 +9,7 @@ from heapq import heappop, heappush
 import numpy as np
 from numpy.typing import ArrayLike
 
-from backends.simulator.workload import TINY_SECONDS
+from backends.simulator.workload import ALONE, TINY_SECONDS, Crowd
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ class _Slice:
     start_seconds: float
     end_seconds: float
     cpus: int
-    wakeup_wait_seconds: float
+    crowd: Crowd
 
 
 @dataclass(slots=True)
@@ -62,6 +62,8 @@ class OnlineService:
     `arrivals` are times of the node's clock, ascending. Raises ValueError when they are not.
     """
 
+    sleeps = True
+
     def __init__(
         self,
         arrivals: ArrayLike,
@@ -82,7 +84,7 @@ class OnlineService:
         self._holds_worker = holds_worker
         self._state = _State()
         self._finished: list[tuple[float, float]] = []
-        self._slice = _Slice(0.0, 0.0, 1, 0.0)
+        self._slice = _Slice(0.0, 0.0, 1, ALONE)
         self._planned: _Outcome | None = None
 
     def may_wake(self, end_seconds: float) -> bool:
@@ -90,12 +92,12 @@ class OnlineService:
         head = self._state.head
         return head < len(self._arrivals) and self._arrivals[head] < end_seconds
 
-    def plan(self, start_seconds: float, end_seconds: float, cpus: int, wakeup_wait_seconds: float) -> float:
+    def plan(self, start_seconds: float, end_seconds: float, cpus: int, crowd: Crowd) -> float:
         """See `Workload.plan`."""
         if not self._state.running and not self._state.sleeping and not self.may_wake(end_seconds):
             self._planned = None
             return 0.0
-        self._slice = _Slice(start_seconds, end_seconds, cpus, wakeup_wait_seconds)
+        self._slice = _Slice(start_seconds, end_seconds, cpus, crowd)
         self._planned = self._serve(self._state.copy(), 1.0, math.inf)
         return self._planned.used_seconds
 
@@ -130,7 +132,7 @@ class OnlineService:
 
         Changes `state`. A thread on a CPU of less than full speed stands for one that takes turns.
         """
-        end, cpus = self._slice.end_seconds, self._slice.cpus
+        end, cpus, crowd = self._slice.end_seconds, self._slice.cpus, self._slice.crowd
         now = self._slice.start_seconds
         outcome = _Outcome(state)
         while True:
@@ -147,16 +149,16 @@ class OnlineService:
                     shortest = min(shortest, request.remaining_seconds)
                 else:
                     until = min(until, request.ready_at_seconds)
-            rate = 0.0
+            rate, in_use = 0.0, crowd.cpus_in_use(ready, cpus)
             if ready and budget > TINY_SECONDS:
-                rate = speed * min(1.0, cpus / ready)
+                rate = speed * in_use / ready
                 until = min(until, now + shortest / rate, now + budget / (rate * ready))
 
             span = until - now
             if len(state.running) > ready or ready > cpus or (ready and not rate):
                 outcome.waited_seconds += span
             elif ready:
-                outcome.waited_seconds += span * (1.0 - speed**ready)
+                outcome.waited_seconds += span * (1.0 - speed**ready * max(0.0, 1.0 - (ready - in_use)))
             if rate:
                 outcome.used_seconds += rate * ready * span
                 budget -= rate * ready * span
@@ -174,7 +176,7 @@ class OnlineService:
         head, arrivals = state.head, self._arrivals
         free = self.threads - self._busy(state)
         while free > 0 and head < len(arrivals) and arrivals[head] <= now:
-            wait = self._slice.wakeup_wait_seconds if arrivals[head] >= now else 0.0
+            wait = self._slice.crowd.wakeup_wait_seconds if arrivals[head] >= now else 0.0
             state.running.append(_Request(head, self._cpu[head], now + wait))
             head += 1
             free -= 1

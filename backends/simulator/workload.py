@@ -2,23 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 TINY_SECONDS = 1e-6
 """CPU or wall time too short to matter. Well above the rounding of a clock that holds seconds since 1970."""
 
 
+class Crowd(NamedTuple):
+    """What it means for a group's threads that others run beside them.
+
+    A thread that wakes up in the slice first waits `wakeup_wait_seconds` for a CPU. Of the threads that are
+    runnable `stacked_ratio` stay on the CPU where chance put them, behind each other, though another CPU runs
+    somebody else's thread: 0 when no other is there, since a CPU without work pulls one of them.
+    """
+
+    wakeup_wait_seconds: float = 0.0
+    stacked_ratio: float = 0.0
+
+    def cpus_in_use(self, threads: int, cpus: int) -> float:
+        """On how many of `cpus` CPUs that many runnable threads run."""
+        spread = min(threads, cpus)
+        if not self.stacked_ratio or threads < 2:
+            return spread
+        # The mean number of CPUs that are hit when each thread is put on one of them at random.
+        chance = cpus * (1.0 - (1.0 - 1.0 / cpus) ** threads)
+        return spread + self.stacked_ratio * (chance - spread)
+
+
+ALONE = Crowd()
+
+
 class Workload(Protocol):
-    """Threads that want CPU. The scheduler calls `plan`, then `run`, once for each slice, in time's order."""
+    """Threads that want CPU. The scheduler calls `plan`, then `run`, once for each slice, in time's order.
+
+    `sleeps`: its threads sleep and wake up all the time, as those that serve requests do.
+    """
+
+    sleeps: bool
 
     def may_wake(self, end_seconds: float) -> bool:
         """Might a thread that sleeps now become runnable before `end_seconds`?"""
 
-    def plan(self, start_seconds: float, end_seconds: float, cpus: int, wakeup_wait_seconds: float) -> float:
-        """The CPU seconds it would use in this slice if it had `cpus` CPUs for itself.
-
-        A thread that wakes up in the slice first waits `wakeup_wait_seconds` for a CPU.
-        """
+    def plan(self, start_seconds: float, end_seconds: float, cpus: int, crowd: Crowd) -> float:
+        """The CPU seconds it would use in this slice if it got all the CPU time of `cpus` CPUs that it can use
+        in this crowd."""
 
     def run(self, granted_seconds: float) -> tuple[float, float]:
         """Live through the planned slice with this much CPU.

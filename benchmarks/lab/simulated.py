@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from benchmarks.lab.plant import Baseline
+from benchmarks.lab.baselines import make
 from benchmarks.lab.run import Caps, Group, Run
 from benchmarks.lab.scenario import Scenario
 from benchmarks.lab.scraped import SCRAPE_SECONDS, ScrapedLatencies
@@ -60,7 +60,7 @@ class SimulatedStage:
             wall, engine = loop.wall_start_seconds, loop.engine
             clock.every(loop.config.tick, _CONTROL_AT_SECONDS, lambda now: engine.tick(now, wall + now))
         elif controller not in _NO_CONTROL:
-            baseline = _baseline(controller, caps)
+            baseline = make(controller, caps)
             plant = SimulatedPlant(world, slo_seconds)
             clock.once(_CONTROL_AT_SECONDS, lambda now: baseline.start(plant, now))
             if math.isfinite(interval := baseline.interval_seconds):
@@ -192,12 +192,6 @@ def _steps(seconds: float) -> int:
 def _scrape(world: World, latencies: ScrapedLatencies, now: float) -> None:
     for name, metrics in world.services.items():
         latencies.accept(name, metrics.scrape(world.node.finished(name), now), now)
-
-
-def _baseline(name: str, caps: Caps | None) -> Baseline:
-    from benchmarks.lab.baselines import make
-
-    return make(name, caps)
 
 
 def _config(variant: dict[str, Any], changes: dict[str, Any]) -> Config:
