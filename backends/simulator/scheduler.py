@@ -15,10 +15,10 @@ class Behaviour(NamedTuple):
 
     `wakeup_wait_seconds`: how long a waking thread waits for a CPU when all are taken. `stacked_ratio`: how
     many of a group's threads wait behind each other beside CPUs that others use (see `Crowd`).
-    `sleeper_bonus_ratio`: how much more than its weight a group counts when its threads sleep and wake all the
-    time. The kernel gives a group on each CPU the part of its weight that is the larger of its present and its
-    average part of the group's load (kernel/sched/fair.c, calc_group_shares): of threads that come and go,
-    the parts add up to more than the whole.
+    `sleeper_bonus_ratio`: how much more than its weight a group counts when its threads sleep and wake all
+    the time. On each CPU the kernel gives a group the part of its weight that is the larger of its present
+    and its average part of the group's load (kernel/sched/fair.c, calc_group_shares): of threads that come
+    and go, the parts add up to more than the whole.
     """
 
     wakeup_wait_seconds: float = 0.0

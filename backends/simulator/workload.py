@@ -44,8 +44,8 @@ class Workload(Protocol):
         """Might a thread that sleeps now become runnable before `end_seconds`?"""
 
     def plan(self, start_seconds: float, end_seconds: float, cpus: int, crowd: Crowd) -> float:
-        """The CPU seconds it would use in this slice if it got all the CPU time of `cpus` CPUs that it can use
-        in this crowd."""
+        """The CPU seconds it would use in this slice if it got all of `cpus` CPUs that it can use in this
+        crowd."""
 
     def run(self, granted_seconds: float) -> tuple[float, float]:
         """Live through the planned slice with this much CPU.

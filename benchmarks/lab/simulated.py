@@ -20,10 +20,10 @@ from controller.config import Config, parse
 from controller.simulation import Loop
 from models.container import Slo
 
+_NO_CONTROL = ("none", "alone")
 POLL_SECONDS = 0.05  # as the observer on real cgroups
 _STEP_SECONDS = 0.005  # a slice of the node: all moments are whole ones
 _CONTROL_AT_SECONDS = -1.0  # when a controller is started
-_NO_CONTROL = ("none", "alone")
 
 
 class SimulatedStage:
@@ -95,8 +95,11 @@ class SimulatedStage:
         config = _config(variant, self._config)
         policies: dict[str, dict[str, Any]] = {}
         for online in world.scenario.online:
-            policies[online.name] = {"tier": "online", "priority": config.tiers["online"]}
-        policies[world.scenario.victim.name]["slo"] = Slo(slo_seconds)
+            policies[online.name] = {
+                "tier": "online",
+                "priority": config.tiers["online"],
+                "slo": Slo(slo_seconds),
+            }
         for peer in world.scenario.peers:
             policies[peer.name] = {
                 "tier": "offline",
