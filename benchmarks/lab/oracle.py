@@ -28,6 +28,7 @@ from benchmarks.lab.measured import Figures, Measured
 from benchmarks.lab.run import Caps, Run, RunFailed, Stage
 from benchmarks.lab.scenario import Online, Peer, Scenario, load_scenario, scenario_names
 from benchmarks.lab.stages import open_stage
+from benchmarks.lab.valid import ValidStage
 from controller.demo.figures import WINDOW_SECONDS, p95_series
 
 FILE = "oracle.json"
@@ -132,7 +133,8 @@ class Oracle:
     """Finds levels and caps on one stage; what it measures is kept in `measured`."""
 
     def __init__(self, stage: Stage, measured: Measured, cpus: int, tell: Tell) -> None:
-        self._stage, self._measured, self._cpus, self._tell = stage, measured, cpus, tell
+        self._stage, self._tell = ValidStage(stage, tell), tell
+        self._measured, self._cpus = measured, cpus
 
     def caps(self, scenario: Scenario, slo_seconds: float) -> Caps:
         """O3's caps. Raises RunFailed."""
