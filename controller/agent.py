@@ -13,6 +13,7 @@ from typing import Any
 
 from backends.base import Discovery, Node
 from backends.cgroup import CgroupNode
+from backends.cgroup.host import cpu_model
 from backends.health import NodeHealth
 from backends.latency.push import PushedLatency
 from backends.latency.scraper import Scraper
@@ -22,11 +23,12 @@ from controller.api.facade import Refused, UnknownContainer
 from controller.api.server import serve
 from controller.archive import Archive
 from controller.build import discovery_of, health_of, node_name
-from controller.cases import Alert
+from controller.cases import Alert, learner_settings_of
 from controller.config import FIXED_SECTIONS, Config, ConfigError, dump, load, merge
 from controller.engine import Engine, Health, Latencies
 from controller.feed import Feed, Record
 from controller.journal import Journal
+from controller.learnt import Keeper, recall
 from controller.metrics import Counters, Exporter
 from controller.recording import AgentRecording
 
@@ -74,6 +76,9 @@ class Agent:
             parts = recording.tapped(*parts)
             self.feed.on_record.append(recording.tell)
         self._engine = Engine(config, *parts, self.feed, self._journal)
+        learner = recall(self._archive, learner_settings_of(config), cpu_model())
+        self._engine.center.learner = learner
+        self._keeper = Keeper(self._archive, learner)
         self._counters = Counters()
         self._exporter = Exporter(self._engine, self._counters)
         self._lag_seconds = math.inf
@@ -126,6 +131,7 @@ class Agent:
             self._engine.tick(now, time.time())
             if self._recording is not None:
                 self._recording.end_tick(self._engine)
+            self._keeper.keep(now, self._engine.config.learner.save_interval)
             self._ticked_at_seconds = now
             self._counters.busy_seconds += time.monotonic() - began
             self.feed.append("tick", self._engine.wall_seconds, {"lag_seconds": round(self._lag_seconds, 4)})
@@ -138,6 +144,7 @@ class Agent:
     def _close(self) -> None:
         """Give back and put away; what fails is said, and never keeps the rest from happening."""
         self._give_back()
+        self._keeper.keep(time.monotonic())
         self._archive.close()
         if self._recording is not None:
             self._recording.close()
@@ -298,6 +305,17 @@ class Agent:
             "restored": [r.container for r in revisions if r.result == "restored"],
             "failed": [f"{r.container}: {r.detail}" for r in revisions if r.result == "refused"],
         }
+
+    def learner(self) -> dict[str, Any]:
+        """See the facade."""
+        return view.learner(self._engine)
+
+    def reset_learner(self) -> dict[str, Any]:
+        """See the facade."""
+        forgotten = self._engine.center.reset_learner()
+        self._keeper.keep(time.monotonic())
+        log.info("the learner forgets everything, over the API: %s", ", ".join(forgotten) or "nothing known")
+        return {"forgotten": forgotten}
 
     def push_latency(self, container_id: str, samples_seconds: list[float]) -> None:
         """See the facade."""

@@ -1,7 +1,9 @@
-"""The history on disk: transitions, revisions and alerts of the last days, written behind the loop.
+"""What outlives the agent, on disk: the history of the last days, and states by name. Written behind the
+loop.
 
-The loop only puts records into a bounded queue; a thread writes them. A full or broken disk loses history,
-never a tick: what can't be written is counted, and the alert says what to do.
+The loop only puts things into a bounded queue; a thread writes them. A full or broken disk loses history,
+never a tick: what can't be written is counted, and the alert says what to do. A state (what the learner
+knows) is one JSON value that takes the place of the last one.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from controller.feed import KEPT_KINDS, Record
 
@@ -21,6 +25,12 @@ _QUEUED = 10_000
 _BATCH = 500
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    name: str
+    data: str
 
 
 class Archive:
@@ -32,7 +42,7 @@ class Archive:
         """Open or create it; a file that can't be used shows as `problem`, and nothing else fails."""
         self._path = directory / "history.db"
         self._retention_seconds, self._max_rows = retention_seconds, max_rows
-        self._queue: queue.Queue[Record | None] = queue.Queue(maxsize=queued)
+        self._queue: queue.Queue[Record | _State | None] = queue.Queue(maxsize=queued)
         self._since_prune = _BATCH  # what a former run left is pruned with the first batch
         self.problem = ""
         self.lost = 0
@@ -45,10 +55,21 @@ class Archive:
 
     def put(self, record: Record) -> None:
         """Queue a record; never waits."""
+        self._put(record)
+
+    def keep(self, name: str, state: Any) -> None:
+        """Queue a state, plain JSON; never waits."""
+        self._put(_State(name, json.dumps(state)))
+
+    def kept(self, name: str) -> Any:
+        """The state of that name; None when there is none, or it can't be read: then the log says why."""
         try:
-            self._queue.put_nowait(record)
-        except queue.Full:
-            self.lost += 1
+            with self._opened() as database:
+                row = database.execute("SELECT data FROM states WHERE name = ?", (name,)).fetchone()
+            return None if row is None else json.loads(row[0])
+        except (sqlite3.Error, OSError, ValueError, TypeError) as error:
+            log.error("the state %r in %s can't be read: %s; it begins anew", name, self._path, error)
+            return None
 
     def newest(self, count: int) -> list[Record]:
         """Up to `count` of the newest records of each kind, oldest first; none when it can't be read."""
@@ -75,31 +96,40 @@ class Archive:
             return
         self._thread.join(timeout_seconds)
 
+    def _put(self, item: Record | _State) -> None:
+        try:
+            self._queue.put_nowait(item)
+        except queue.Full:
+            self.lost += 1
+
     def _run(self) -> None:
         while True:
             batch = [self._queue.get()]
             while len(batch) < _BATCH and not self._queue.empty():
                 batch.append(self._queue.get_nowait())
-            records = [record for record in batch if record is not None]
-            if records:
+            items = [item for item in batch if item is not None]
+            if items:
                 try:
-                    self._write(records)
+                    self._write(items)
                     self.problem = ""
                 except Exception as error:  # whatever it is, the next batch may fare better
-                    self.lost += len(records)
+                    self.lost += len(items)
                     self._note(error)
-            if len(records) < len(batch):
+            if len(items) < len(batch):
                 return
 
-    def _write(self, records: list[Record]) -> None:
+    def _write(self, items: list[Record | _State]) -> None:
+        records = [item for item in items if isinstance(item, Record)]
+        states = [(item.name, item.data) for item in items if isinstance(item, _State)]
         rows = [
             (r.seq, r.kind, r.at_seconds, r.data.get("container", ""), json.dumps(r.data, default=str))
             for r in records
         ]
         with self._opened() as database:
             database.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)", rows)
+            database.executemany("INSERT OR REPLACE INTO states VALUES (?, ?)", states)
             self._since_prune += len(rows)
-            if self._since_prune >= _BATCH:
+            if records and self._since_prune >= _BATCH:
                 self._prune(database, records[-1].at_seconds - self._retention_seconds)
 
     @contextmanager
@@ -112,6 +142,7 @@ class Archive:
                     "CREATE TABLE IF NOT EXISTS records "
                     "(seq INTEGER PRIMARY KEY, kind TEXT, at REAL, container TEXT, data TEXT)"
                 )
+                database.execute("CREATE TABLE IF NOT EXISTS states (name TEXT PRIMARY KEY, data TEXT)")
                 yield database
         except sqlite3.DatabaseError as error:
             if type(error) is sqlite3.DatabaseError:  # a full or locked one is of a subclass

@@ -78,6 +78,11 @@ class CommandCenter:
         for case in self.cases.values():
             case.sensitivity.gains = gains_of(settings)
 
+    def reset_learner(self) -> list[str]:
+        """Forget what was learnt, also of steps still open; the workloads that something was known of."""
+        self._experience.drop()
+        return self.learner.reset()
+
     def forget_claims(self, now_seconds: float) -> None:
         """All limits have been given back by hand: nobody holds anything, and for a while nobody shall."""
         for claim in self.ledger:

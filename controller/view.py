@@ -61,6 +61,19 @@ def not_found(engine: Engine) -> list[str]:
     ]
 
 
+def learner(engine: Engine) -> dict[str, Any]:
+    """What is learnt, for people."""
+    known = engine.center.learner
+    return {
+        "enabled": engine.config.learner.enabled,
+        "cpu_model": known.cpu_model,
+        "items": [
+            row | {"samples": _number(row["samples"]), "mean_reward": _number(row["mean_reward"])}
+            for row in known.table()
+        ],
+    }
+
+
 def containers(engine: Engine) -> list[dict[str, Any]]:
     """Every container, in the order of discovery."""
     return [_container(engine, n, found) for n, found in enumerate(engine.containers)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+from pathlib import Path
+
 import psutil
 
 from models.container import NodeSample
@@ -10,6 +13,16 @@ from models.container import NodeSample
 def host_cpus() -> int:
     """The node's CPUs, not only those this process may run on."""
     return psutil.cpu_count(logical=True) or 1
+
+
+def cpu_model(path: Path = Path("/proc/cpuinfo")) -> str:
+    """The CPU's name, of the first CPU; the architecture where the kernel tells none (arm64)."""
+    try:
+        lines = path.read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.machine()
 
 
 def read_node(cpus: int) -> NodeSample:

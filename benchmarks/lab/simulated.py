@@ -19,6 +19,7 @@ from benchmarks.lab.variant import is_variant, load_variant
 from controller.config import Config, parse
 from controller.simulation import Loop
 from models.container import Slo
+from models.learner import Learner
 
 _NO_CONTROL = ("none", "alone")
 POLL_SECONDS = 0.05  # as the observer on real cgroups
@@ -32,15 +33,21 @@ class SimulatedStage:
     `backends.simulator` and in docs/simulator.md.
 
     `config` are changes of quotapilot's configuration, section by section as in a YAML file, over those of
-    the variant: for tuning.
+    the variant: for tuning. `learner` goes on learning from run to run, as on a node that lives on; without
+    it each run starts unlearnt.
     """
 
     backend = "simulated"
 
     def __init__(
-        self, cpus: int = 2, costs: Costs | None = None, config: dict[str, Any] | None = None
+        self,
+        cpus: int = 2,
+        costs: Costs | None = None,
+        config: dict[str, Any] | None = None,
+        learner: Learner | None = None,
     ) -> None:
         self.cpus, self._costs, self._config = cpus, costs or Costs(), config or {}
+        self._learner = learner
 
     def run(
         self, scenario: Scenario, controller: str, seed: int, *, slo_seconds: float, caps: Caps | None = None
@@ -106,7 +113,10 @@ class SimulatedStage:
                 "priority": config.tiers["offline"],
                 "floor_cores": peer.floor_cores,
             }
-        return Loop(world.node, policies, config, scraped=latencies, only=frozenset(policies))
+        loop = Loop(world.node, policies, config, scraped=latencies, only=frozenset(policies))
+        if self._learner is not None:
+            loop.engine.center.learner = self._learner
+        return loop
 
 
 class _Clock:

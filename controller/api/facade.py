@@ -68,6 +68,12 @@ class Agent(Protocol):
         Raises Refused where there is nothing it may write (a dry run).
         """
 
+    def learner(self) -> dict[str, Any]:
+        """What is learnt: whether it is used, and per workload, severity and factor what came of it."""
+
+    def reset_learner(self) -> dict[str, Any]:
+        """Forget everything that was learnt. Says of which workloads."""
+
     def push_latency(self, container_id: str, samples_seconds: list[float]) -> None:
         """Latencies of requests just finished.
 

@@ -57,6 +57,11 @@ async def alerts(call: Call) -> dict[str, Any]:
     return _list(call, found[: call.query["limit"]])
 
 
+async def learner(call: Call) -> dict[str, Any]:
+    """What was learnt."""
+    return call.agent.learner()
+
+
 async def config(call: Call) -> dict[str, Any]:
     """The configuration in effect."""
     return call.agent.config()

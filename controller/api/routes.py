@@ -83,6 +83,14 @@ ROUTES: tuple[Route, ...] = (
         media_type="text/event-stream",
         fails=(503,),
     ),
+    Route("GET", "/api/v1/learner", reads.learner, "What was learnt of steps that were taken", "Learner"),
+    Route(
+        "POST",
+        "/api/v1/learner/reset",
+        writes.reset_learner,
+        "Forget what was learnt: steps are as large as the gains say, until it is learnt anew",
+        "Forgotten",
+    ),
     Route("GET", "/api/v1/config", reads.config, "The configuration in effect", "Config"),
     Route(
         "PATCH",

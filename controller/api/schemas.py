@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from controller.executor import Result
 from controller.states import State
+from models.learner import SEVERITIES
 
 Schema = dict[str, Any]
 
@@ -161,6 +162,24 @@ SCHEMAS: dict[str, Schema] = {
         # What is on now is no record of the feed.
         optional=("seq", "time"),
     ),
+    "Learner": _object(
+        {
+            "enabled": {**FLAG, "description": "Whether what is learnt is used, and more is learnt."},
+            "cpu_model": TEXT,
+            "items": _array(_ref("LearntFactor")),
+        }
+    ),
+    "LearntFactor": _object(
+        {
+            "workload": {**TEXT, "description": "The image; else the application; else the container."},
+            "severity": {"type": "string", "enum": list(SEVERITIES)},
+            "factor": {**NUMBER, "description": "How many times as large as the gains say the step was."},
+            "samples": {**NUMBER, "description": "How many steps, older ones counting less."},
+            "mean_reward": {**NUMBER, "description": "Of the seconds after it; 0 is best."},
+            "chosen": {**FLAG, "description": "The next step of this severity will be made so."},
+        }
+    ),
+    "Forgotten": _object({"forgotten": _array(TEXT)}),
     "Restored": _object({"restored": _array(TEXT), "failed": _array(TEXT)}),
     "ListMetadata": _object(
         {

@@ -59,6 +59,11 @@ async def restore(call: Call) -> dict[str, Any]:
     return call.agent.restore()
 
 
+async def reset_learner(call: Call) -> dict[str, Any]:
+    """Forget what was learnt."""
+    return call.agent.reset_learner()
+
+
 async def push_latency(call: Call) -> None:
     """Take latencies of an application."""
     call.agent.push_latency(call.container_id, call.body.samples_seconds)

@@ -53,6 +53,7 @@ class FakeAgent:
     is_live: bool = True
     refuses: str | None = None
     broken: bool = False
+    unlearnt: bool = False
 
     def node(self) -> dict[str, Any]:
         if self.broken:
@@ -117,6 +118,15 @@ class FakeAgent:
         if self.refuses is not None:
             raise Refused(self.refuses)
         return {"restored": ["batch"], "failed": []}
+
+    def learner(self) -> dict[str, Any]:
+        row = {"workload": "web", "severity": "clear", "factor": 2.0}
+        row |= {"samples": 3.0, "mean_reward": -0.5, "chosen": True}
+        return {"enabled": True, "cpu_model": "A", "items": [] if self.unlearnt else [row]}
+
+    def reset_learner(self) -> dict[str, Any]:
+        self.unlearnt = True
+        return {"forgotten": ["web"]}
 
     def push_latency(self, container_id: str, samples_seconds: list[float]) -> None:
         self.container(container_id)

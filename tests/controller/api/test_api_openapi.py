@@ -95,5 +95,6 @@ def test_the_names_in_the_contract_are_served() -> None:
         *(f"/api/v1/{name}" for name in ("node", "containers", "containers/{id}", "containers/{id}/profile")),
         *(f"/api/v1/{name}" for name in ("transitions", "revisions", "alerts", "events", "config")),
         *(f"/api/v1/{name}" for name in ("freeze", "restore", "containers/{id}/latency", "openapi.json")),
+        *(f"/api/v1/{name}" for name in ("learner", "learner/reset")),
     }
     assert {str(Path(path)) for path in DOCUMENT["paths"]} == design

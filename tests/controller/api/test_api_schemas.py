@@ -45,6 +45,9 @@ class EngineAgent(FakeAgent):
     def profile(self, container_id: str) -> dict[str, Any]:
         return view.container_profile(self.engine, container_id)
 
+    def learner(self) -> dict[str, Any]:
+        return view.learner(self.engine)
+
     def active_alerts(self) -> list[dict[str, Any]]:
         return self.engine.alerts.active()
 

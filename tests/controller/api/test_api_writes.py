@@ -19,6 +19,7 @@ WRITES = [
     ("POST", "/api/v1/freeze"),
     ("DELETE", "/api/v1/freeze"),
     ("POST", "/api/v1/restore"),
+    ("POST", "/api/v1/learner/reset"),
     ("POST", "/api/v1/containers/web/latency"),
     ("POST", "/api/v1/containers/nobody/latency"),
 ]
@@ -55,6 +56,14 @@ async def test_a_number_beyond_all_use_is_no_configuration(
     for patch in (f'{{"executor": {{"dead_band_cores": {number}}}}}', f'{{"node_name": {number}}}'):
         headers = {**bearer, "Content-Type": "application/json"}
         await problem(await client.patch("/api/v1/config", data=patch, headers=headers), 400)
+
+
+async def test_the_learner_is_shown_and_reset(client: TestClient, agent: FakeAgent, bearer) -> None:
+    assert (await (await client.get("/api/v1/learner")).json())["items"][0]["factor"] == 2.0
+    response = await client.post("/api/v1/learner/reset", headers=bearer)
+    assert response.status == 200
+    assert await response.json() == {"forgotten": ["web"]}
+    assert (await (await client.get("/api/v1/learner")).json())["items"] == []
 
 
 async def test_freeze_and_thaw(client: TestClient, agent: FakeAgent, bearer) -> None:
