@@ -101,7 +101,7 @@ def test(
     """Fixed gains, the learner from the same state each time, and its bounds, on each scenario and seed."""
     config = Config.model_validate({"learner": settings})
     found = []
-    for name in (*TRAINED, *HELD_OUT):
+    for name in (*HELD_OUT, *TRAINED):
         scenario = load_scenario(name)
         for seed in range(FIRST_TEST_SEED, FIRST_TEST_SEED + seeds):
             stages = {
