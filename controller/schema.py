@@ -306,7 +306,7 @@ class ControlConfig(_Section):
     gain: Factor = 0.8
     margin: Factor = 0.2
     step_min_ratio: Ratio = 0.1
-    step_max_ratio: Annotated[Ratio, Field(gt=0)] = 0.5
+    step_max_ratio: Annotated[Ratio, Field(gt=0)] = 0.6
     settle: PositiveSeconds = 1.0
     drain: PositiveSeconds = 3.0
     patience: PositiveSeconds = 10.0

@@ -42,7 +42,7 @@ class Gains:
     gain: float = 0.8
     margin: float = 0.2
     step_min_ratio: float = 0.1
-    step_max_ratio: float = 0.5
+    step_max_ratio: float = 0.6
     step_min_cores: float = 0.02
     prior_sensitivity: float = 1.5
     effort: float = 0.1

@@ -53,13 +53,14 @@ def test_comfortable_victim_lets_a_limit_rise_beyond_the_forecasts_room() -> Non
 
 def test_catching_up_is_no_demand() -> None:
     """While the queue drains the service takes all it gets; that says nothing about the next seconds."""
-    loop = two(SURGE, Hogs(4)).run(20.0)
+    loop = two(SURGE, Hogs(4))
+    while "recovering" not in loop.states("web"):
+        loop.run(loop.node.clock_seconds + 0.25)
     seen = loop.engine.seen
     assert seen is not None
     row = seen.row("web")
-    used = seen.history.window("cpu_usage_cores", 5.0)[:, row]
-    assert used.max() > 1.7
-    assert seen.forecast_cores[row] < 1.65
+    assert seen.history.window("cpu_usage_cores", 5.0)[:, row].max() > 1.7
+    assert seen.forecast_cores[row] < 1.7
 
 
 def test_writes_are_at_least_a_second_apart() -> None:

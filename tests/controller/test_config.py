@@ -108,7 +108,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
             "rules: {m: {metric: cpu_wait_ratio, of: baseline, threshold: 2, clear_threshold: 1.5}}",
             "rules.m.minimum: is wanted",
         ),
-        ("control: {step_min_ratio: 0.6}", "control.step_min_ratio: 0.6 is above step_max_ratio (0.5)"),
+        ("control: {step_min_ratio: 0.7}", "control.step_min_ratio: 0.7 is above step_max_ratio (0.6)"),
         ("control: {step_max_ratio: 0, step_min_ratio: 0}", "control.step_max_ratio: "),
         ("control: {patience: 500ms}", "control.patience: 0.5s is shorter than settle"),
         ("recovery: {safe_demand_ratio: 1}", "recovery.safe_demand_ratio: "),
