@@ -119,12 +119,12 @@ class Stage(Protocol):
     ) -> Run:
         """Run a scenario under a controller, by name; `caps` for "oracle". The same seed gives the same
         arrivals for every controller. Raises ValueError for an unknown controller, RunFailed when a process
-        of the run died, Unavailable when the scenario cannot be run here."""
+        of the run died, Unavailable when the scenario can't be run here."""
 
 
 class RunFailed(Exception):
     """A process of the run died or did not get ready. The message ends with the last lines it wrote."""
 
 
-class Unavailable(Exception):
+class Unavailable(ValueError):
     """This machine lacks what a scenario needs. The message says what, and how to get it."""
