@@ -56,6 +56,7 @@ def test_catching_up_is_no_demand() -> None:
     loop = two(SURGE, Hogs(4))
     while "recovering" not in loop.states("web"):
         loop.run(loop.node.clock_seconds + 0.25)
+    loop.run(loop.node.clock_seconds + 1.0)
     seen = loop.engine.seen
     assert seen is not None
     row = seen.row("web")
