@@ -75,8 +75,9 @@ class Tally:
 
 
 class Campaign:
-    """One plan on one stage. `scenarios` by name: a plan's others are left out. `wanted`: which controllers.
-    `started` is told (title, number, total) before each cell; `clock` (seconds) is for the time left."""
+    """One plan on one stage. `scenarios`: all there are, by name; `wanted` (scenario, controller, seed):
+    which of the plan's cells. `started` is told (title, number, total) before each cell; `clock` (seconds)
+    is for the time left."""
 
     def __init__(
         self,
@@ -88,7 +89,7 @@ class Campaign:
         scenarios: dict[str, Scenario],
         commit: str,
         machine: str,
-        wanted: Callable[[str], bool] = lambda controller: True,
+        wanted: Callable[[str, str, int], bool] = lambda scenario, controller, seed: True,
         started: Callable[[str, int, int], None] = lambda title, number, total: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -96,13 +97,8 @@ class Campaign:
         self._scenarios, self._commit, self._machine = scenarios, commit, machine
         self._started, self._clock = started, clock
         by_seed = plan.by_seed(sorted(scenarios))
-        # The onset is told from "none", whatever else is wanted.
-        self._cells = [
-            (name, controller, seed)
-            for seed, cells in by_seed.items()
-            for name, controller in cells
-            if controller == "none" or wanted(controller)
-        ]
+        every = [(name, control, seed) for seed, cells in by_seed.items() for name, control in cells]
+        self._cells = [cell for cell in every if wanted(*cell)]
         self._wall_seconds = self._ran_seconds = 0.0
         self.tally = Tally()
 

@@ -44,7 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--controllers", default="*", metavar="PATTERN", help='only these and "none" of the plan'
     )
-    run.add_argument("--slo", type=float, metavar="SECONDS", help="instead of the calibrated one")
+    run.add_argument("--seeds", type=_seeds, metavar="N,N,...", help="only these of the plan")
+    run.add_argument("--slo", type=float, metavar="SECONDS", help="instead of the calibrated one; kept apart")
     run.add_argument(
         "--fresh",
         nargs="?",
@@ -65,9 +66,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> int:
     plan = load_plan(options.plan)
-    names = [name for name in scenario_names() if fnmatchcase(name, options.scenarios)]
-    scenarios = {name: load_scenario(name) for name in names}
-    out = options.out or OUT[options.stage]
+    scenarios = {name: load_scenario(name) for name in scenario_names()}
+    # Runs with another SLO can't be compared with the others.
+    apart = "" if options.slo is None else f"-slo-{options.slo:g}"
+    out = options.out or OUT[options.stage].with_name(OUT[options.stage].name + apart)
     store = Store(out / "runs")
     stage = open_stage(options.stage)
     with screen() as shown:
@@ -77,7 +79,7 @@ def _run(options: argparse.Namespace) -> int:
             Prepared(stage, out, shown.measuring, options.slo),
             store,
             scenarios=scenarios,
-            wanted=lambda controller: fnmatchcase(controller, options.controllers),
+            wanted=lambda *cell: _is_wanted(options, *cell),
             commit=commit(),
             machine=machine(),
             started=shown.started,
@@ -100,6 +102,14 @@ def _run(options: argparse.Namespace) -> int:
     return 1 if campaign.tally.lost else 0
 
 
+def _is_wanted(options: argparse.Namespace, scenario: str, controller: str, seed: int) -> bool:
+    return (
+        fnmatchcase(scenario, options.scenarios)
+        and (controller == "none" or fnmatchcase(controller, options.controllers))
+        and (options.seeds is None or seed in options.seeds)
+    )
+
+
 def _report(options: argparse.Namespace) -> int:
     out = options.out or OUT["real"]
     places = ([] if options.rows else [places_in(out)]) + ([DOCS] if options.docs else [])
@@ -108,6 +118,10 @@ def _report(options: argparse.Namespace) -> int:
     rows = report_rows(options.rows, places) if options.rows else report_runs(out, places, _warn)
     print(f"{summary(rows)}\n{len(rows)} runs; {', '.join(str(place.page) for place in places)}")
     return 0
+
+
+def _seeds(told: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in told.split(","))
 
 
 def _warn(message: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from benchmarks.lab.rows import Row, natural, values
-from benchmarks.lab.statistics import Interval, median_interval
+from benchmarks.lab.statistics import LEAST_PAIRS, Interval, median_interval
 from benchmarks.lab.verdicts import (
     NOT_MEASURED,
     OURS,
@@ -77,11 +77,9 @@ def _head(rows: list[Row], command: str, left_aside: int) -> str:
     valid = sum(row["valid"] for row in rows)
     spoilt = len(rows) - valid
     machines = sorted({row["machine"] for row in rows})
-    commits = Counter(
-        row["commit"][:12] + ("-dirty" if row["commit"].endswith("-dirty") else "") for row in rows
-    )
+    ours = Counter(row["commit"] for row in rows if row["valid"] and row["controller"].startswith(OURS))
     backends = sorted({row["backend"] for row in rows})
-    told = ", ".join(f"{name} ({count})" for name, count in commits.most_common())
+    told = ", ".join(f"{name} ({count})" for name, count in ours.most_common())
     aside = (
         f"; {left_aside} older ones, of other versions of a scenario or an SLO, are left aside"
         if left_aside
@@ -95,7 +93,7 @@ engine takes all figures. koordlet, heracles, parties, captain and perfiso are "
 what is published about them. Losses stay in.
 
 {valid} valid runs on {", ".join(backends) or "nothing"}; {spoilt} do not count (see the end){aside}.
-Machine: {"; ".join(machines) or "-"}. Commits (runs): {told or "-"}.
+Machine: {"; ".join(machines) or "-"}. Commits of quotapilot's runs: {told or "-"}.
 """
 
 
@@ -112,7 +110,8 @@ where the right answer is to cut nobody, to no control. "-": nothing to tell; *n
 
 def _scenario(rows: list[Row], scenario: str, expected: set[str], pictures: list[Path]) -> str:
     found = [row for row in rows if row["scenario"] == scenario]
-    names = sorted({*controllers_of(found, scenario), *expected}, key=_order)
+    names = sorted(controllers_of(found, scenario), key=_order)
+    missing = sorted(expected - set(names), key=_order)
     lines = [f"### {scenario}\n"]
     if found:
         answers = {"cut": "cut the peers", "raise-own": "raise its own limit", "nothing": "do nothing"}
@@ -120,15 +119,16 @@ def _scenario(rows: list[Row], scenario: str, expected: set[str], pictures: list
         lines.append(f"SLO {', '.join(slos)}. Right answer: {answers[found[0]['answer']]}.\n")
     best = _best_static(found, scenario)
     titles = ("controller", "seeds", *(column[1] for column in _COLUMNS), "Δ over SLO (s)", "Δ work", "")
-    lines.append(_table(titles, [_controller(found, scenario, name, best) for name in names]))
+    if names:
+        lines.append(_table(titles, [_controller(found, scenario, name, best) for name in names]))
+    if missing:
+        lines.append(f"Not measured: {', '.join(missing)}.\n")
     lines += [f"![{picture.stem}]({picture.as_posix()})\n" for picture in pictures]
     return "\n".join(lines)
 
 
 def _controller(rows: list[Row], scenario: str, name: str, best: str | None) -> list[str]:
     seeds = [row["seed"] for row in rows if row["controller"] == name]
-    if not seeds:
-        return [name, "0", NOT_MEASURED, *[""] * (len(_COLUMNS) + 2)]
     cells = [f"**{name}**" if name == OURS else name, str(len(seeds))]
     for key, _, factor, digits in _COLUMNS:
         found = median_interval([factor * value for value in values(rows, scenario, name, key).values()])
@@ -217,7 +217,9 @@ def _shifted(rows: list[Row], scenario: str, variant: str) -> int:
     """+1: proven worse in one of violation seconds and work, and in neither better; -1: better."""
     seconds = difference(rows, scenario, variant, OURS, "violation_seconds")
     work = difference(rows, scenario, variant, OURS, "offline_work_vs_oracle_ratio")
-    signs = [0 if f is None or f.count < 2 else f.above_zero - f.below_zero for f in (seconds, work)]
+    signs = [
+        0 if f is None or f.count < LEAST_PAIRS else f.above_zero - f.below_zero for f in (seconds, work)
+    ]
     shift = signs[0] - signs[1]
     return 0 if signs[0] * signs[1] > 0 else (shift > 0) - (shift < 0)
 
@@ -276,7 +278,7 @@ def _table(titles: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
     return "\n".join(rendered) + "\n"
 
 
-def _order(name: str) -> tuple[int, list[tuple[int, str]]]:
+def _order(name: str) -> tuple[int, list[tuple[str, float]]]:
     """Ours first, then the bounds, then the rivals, then the ablations."""
     rank = {OURS: 0, f"{OURS}-quota": 1, "oracle": 2, "alone": 3, "none": 4}
     return rank.get(name, 6 if name.startswith(OURS) else 5), natural(name)

@@ -29,6 +29,7 @@ _STATES = {
 _UNKNOWN_STATE = "#F0E442"
 _PEER_COLOURS = ("#000000", "#D55E00", "#009E73", "#CC79A7", "#56B4E9")
 _DPI = 75
+_SAME_SPOT_PIXELS = 12.0
 
 
 def pareto(path: Path, rows: list[Row], scenario: str) -> bool:
@@ -43,8 +44,6 @@ def pareto(path: Path, rows: list[Row], scenario: str) -> bool:
         return False
     figure, axes = _figure((8.4, 5.2))
     for name, (seconds, work) in points.items():
-        colour = _BLUE if name.startswith(OURS) else (_GREEN if name == "oracle" else _RED)
-        colour = _GREY if name.startswith("static-") else colour
         axes.errorbar(
             seconds.median,
             work.median,
@@ -52,27 +51,53 @@ def pareto(path: Path, rows: list[Row], scenario: str) -> bool:
             yerr=[[work.median - work.low], [work.high - work.median]],
             fmt="*" if name == OURS else "o",
             markersize=12 if name == OURS else 5,
-            color=colour,
+            color=_colour(name),
             elinewidth=0.8,
             alpha=0.9,
             zorder=5 if name == OURS else 3,
         )
-        axes.annotate(
-            name.removeprefix("static-"),
-            (seconds.median, work.median),
-            textcoords="offset points",
-            xytext=(5, 4),
-            fontsize=7.5,
-            color=colour,
-        )
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xlim(left=0)
+    axes.margins(x=0.1)
+    _label(axes, {name: (seconds.median, work.median) for name, (seconds, work) in points.items()})
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_xlabel("seconds over the SLO (fewer is better; logarithmic above 1)")
     axes.set_ylabel("offline work relative to the oracle (more is better)")
     axes.set_title(f"{scenario}: static quotas in grey, by cores", fontsize=10)
     axes.grid(True, alpha=0.3)
     return _save(figure, path)
+
+
+def _colour(name: str) -> str:
+    if name.startswith("static-"):
+        return _GREY
+    return _BLUE if name.startswith(OURS) else (_GREEN if name == "oracle" else _RED)
+
+
+def _label(axes: Any, points: Mapping[str, tuple[float, float]]) -> None:
+    """A name beside each point; points that lie together share one label."""
+    together: list[tuple[tuple[float, float], list[str]]] = []
+    axes.autoscale_view()
+    for name, point in points.items():
+        spot = axes.transData.transform(point)
+        for other, names in together:
+            if np.abs(axes.transData.transform(other) - spot).max() < _SAME_SPOT_PIXELS:
+                names.append(name)
+                break
+        else:
+            together.append((point, [name]))
+    for point, names in together:
+        # To the left of what is far to the right, so that nothing is cut off.
+        right = axes.transAxes.inverted().transform(axes.transData.transform(point))[0] > 0.75
+        axes.annotate(
+            ", ".join(name.removeprefix("static-") for name in names),
+            point,
+            textcoords="offset points",
+            xytext=(-6 if right else 6, 5),
+            ha="right" if right else "left",
+            fontsize=7.5,
+            color=_colour(names[0]),
+        )
 
 
 def timeline(path: Path, scenario: Scenario, runs: Mapping[str, Run]) -> bool:
@@ -91,8 +116,9 @@ def timeline(path: Path, scenario: Scenario, runs: Mapping[str, Run]) -> bool:
     latency.axhline(run.slo_seconds * 1000, color="black", linestyle=":", linewidth=1.2, label="SLO")
     latency.set_yscale("log")
     latency.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    latency.yaxis.set_minor_formatter(lambda value, _: "")
     latency.set_ylabel("p95 of the last second (ms)")
-    latency.legend(fontsize=7.5, ncols=4)
+    latency.legend(fontsize=7.5, ncols=4, loc="upper left")
     _states(states, run, scenario)
     _cores(cores, run, scenario)
     for axes in (latency, states, cores):
@@ -156,7 +182,7 @@ def _cores(axes: Any, run: Run, scenario: Scenario) -> None:
     axes.set_ylim(0, run.cpus * 1.1)
     axes.set_ylabel("CPU (cores)")
     axes.grid(True, alpha=0.3)
-    axes.legend(fontsize=7.5, ncols=4, loc="upper right")
+    axes.legend(fontsize=7.5, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.22), frameon=False)
 
 
 def _figure(size: tuple[float, float], *, rows: int = 1, **options: Any) -> tuple[Any, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import posixpath
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,6 +17,7 @@ from benchmarks.lab.scenario import Scenario
 from benchmarks.lab.store import Record
 
 Row = dict[str, Any]
+_PARTS = re.compile(r"([^\d]*)(\d+(?:\.\d+)?)?")
 
 
 def current(records: Iterable[Record]) -> tuple[list[Record], int]:
@@ -101,24 +103,13 @@ def values(rows: Iterable[Row], scenario: str, controller: str, key: str) -> dic
 
 def family(scenario: str) -> str:
     """The protocol's name of a scenario's kind: "S12" for "s12-equal-weights"."""
-    head = scenario.lower().removeprefix("s").split("-")[0].split("_")[0]
-    digits = "".join(character for character in head if character.isdigit())
-    return f"S{int(digits)}" if digits and scenario.lower().startswith("s") else scenario
+    found = re.match(r"s(\d+)", scenario)
+    return f"S{found[1]}" if found else scenario
 
 
-def natural(name: str) -> list[tuple[int, str]]:
-    """To sort s2 before s10."""
-    parts: list[tuple[int, str]] = []
-    number = text = ""
-    for character in f"{name} ":
-        if character.isdigit():
-            number += character
-            continue
-        if number:
-            parts.append((int(number), text))
-            number = text = ""
-        text += character
-    return [*parts, (0, text)]
+def natural(name: str) -> list[tuple[str, float]]:
+    """To sort s2 before s10, and static-0.8 before static-1.2."""
+    return [(text, float(number or -1)) for text, number in _PARTS.findall(name)]
 
 
 def are_siblings(scenario: Scenario) -> bool:
@@ -127,6 +118,12 @@ def are_siblings(scenario: Scenario) -> bool:
     return scenario.reweight and all(
         posixpath.dirname(peer.group) == parent for peer in scenario.peers if peer.guilty
     )
+
+
+def short_commit(commit: str) -> str:
+    """Twelve digits, with "-dirty" if it had changes."""
+    digits, _, dirty = commit.partition("-")
+    return f"{digits[:12]}-{dirty}" if dirty else digits[:12]
 
 
 def _row(record: Record, references: dict[str, Run], told: Callable[[str], None]) -> Row | None:
@@ -141,7 +138,7 @@ def _row(record: Record, references: dict[str, Run], told: Callable[[str], None]
         "answer": record.scenario.answer,
         "siblings": are_siblings(record.scenario),
         "slo_seconds": round(record.slo_seconds, 4),
-        "commit": record.commit,
+        "commit": short_commit(record.commit),
         "machine": record.machine,
     }
     if record.failure is not None:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
 SEED = 20_260_101
+LEAST_PAIRS = 5
 
 
 @dataclass(frozen=True)
@@ -62,17 +63,17 @@ def paired_difference(
 
 def dominates(violation_difference: Interval | None, work_difference: Interval | None) -> bool:
     """Whether ours is better in both, proven: of (ours - theirs), fewer violation seconds and more offline
-    work, both intervals excluding zero. One pair proves nothing."""
+    work, both intervals excluding zero. Fewer than five pairs prove nothing."""
     if violation_difference is None or work_difference is None:
         return False
-    if min(violation_difference.count, work_difference.count) < 2:
+    if min(violation_difference.count, work_difference.count) < LEAST_PAIRS:
         return False
     return violation_difference.below_zero and work_difference.above_zero
 
 
 def non_inferior(difference: Interval | None, margin: float, *, more_is_better: bool) -> bool:
     """Whether ours is proven worse by at most `margin`: the interval of (ours - theirs) lies within it."""
-    if difference is None or difference.count < 2:
+    if difference is None or difference.count < LEAST_PAIRS:
         return False
     return difference.low >= -margin if more_is_better else difference.high <= margin
 

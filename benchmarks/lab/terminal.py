@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.text import Text
 
 from benchmarks.lab.campaign import MOST_REPEATS, Outcome
 
@@ -23,9 +25,9 @@ class Screen(Protocol):
 
 
 @contextmanager
-def screen() -> Iterator[Screen]:
-    """A bar on a terminal, else lines."""
-    console = Console()
+def screen(console: Console | None = None) -> Iterator[Screen]:
+    """A bar on a terminal, else lines. `console`: in place of standard output."""
+    console = console or Console()
     if not console.is_terminal:
         yield Lines(lambda line: print(line, flush=True))
         return
@@ -33,8 +35,7 @@ def screen() -> Iterator[Screen]:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[left]}"),
+        _Left(),
     )
     with Progress(*columns, console=console) as progress:
         yield _Bar(progress)
@@ -59,19 +60,31 @@ class Lines:
             self._write(f"{outcome.number}/{outcome.total} {told(outcome)}; {left(outcome.seconds_left)}")
 
 
+class _Left(ProgressColumn):
+    """The estimate, less what has passed since it was made."""
+
+    def render(self, task: Task) -> Text:
+        due_at = task.fields["due_at"]
+        return Text("" if due_at is None else left(max(0.0, due_at - time.monotonic())))
+
+
 class _Bar:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._task = progress.add_task("", total=None, left="")
+        self._task = progress.add_task("", total=None, due_at=None)
 
     def started(self, title: str, number: int, total: int) -> None:
         self._progress.update(self._task, description=title, total=total, completed=number - 1)
+
+    def _due_at(self, seconds_left: float) -> None:
+        self._progress.update(self._task, due_at=time.monotonic() + seconds_left)
 
     def measuring(self, line: str) -> None:
         self._progress.console.print(f"  {line}", highlight=False)
 
     def ended(self, outcome: Outcome) -> None:
-        self._progress.update(self._task, completed=outcome.number, left=left(outcome.seconds_left))
+        self._progress.update(self._task, completed=outcome.number)
+        self._due_at(outcome.seconds_left)
         if not outcome.reused and (outcome.record is None or not outcome.record.valid):
             self._progress.console.print(told(outcome), highlight=False)
 

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from benchmarks.lab.rows import Row, family, natural, values
-from benchmarks.lab.statistics import Interval, dominates, non_inferior, paired_difference
+from benchmarks.lab.statistics import LEAST_PAIRS, Interval, dominates, non_inferior, paired_difference
 
 OURS = "quotapilot"
 RUNG_0 = ("idle", "shares")
 # Not to be compared with: no peers at work, and what knows the future.
 NO_RIVALS = ("alone", "oracle")
-LEAST_SEEDS = 5
+LEAST_SEEDS = LEAST_PAIRS
 CULPRIT_SEEDS = 10
 MARGIN_RATIO = 0.05
 
@@ -186,7 +186,7 @@ def _work(rows: list[Row]) -> list[_Part]:
         if family(scenario) not in _QUICK or not found:
             continue
         median = plain.median(found)
-        holds = (median >= 0.9) if len(found) >= LEAST_SEEDS else (False if median < 0.9 else None)
+        holds = median >= 0.9 if len(found) >= LEAST_SEEDS else None
         parts.append(_Part(scenario, holds, f"{median:.2f} over {len(found)} seeds"))
     return parts
 
@@ -199,8 +199,10 @@ def _culprit(rows: list[Row]) -> list[_Part]:
             continue
         right = found.count(True)
         # A run in which nobody was touched did not find the culprit either.
-        enough = right >= 0.9 * len(found)
-        holds = enough if len(found) >= CULPRIT_SEEDS else (None if enough else False)
+        if len(found) - right > 0.1 * max(len(found), CULPRIT_SEEDS):
+            holds: bool | None = False
+        else:
+            holds = True if len(found) >= CULPRIT_SEEDS else None
         parts.append(_Part(scenario, holds, f"{right} of {len(found)}"))
     return parts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from benchmarks.lab import cli, terminal
 from benchmarks.lab.campaign import MOST_REPEATS, Campaign, Outcome
 from benchmarks.lab.plan import PLANS, Cells, Plan, load_plan
 from benchmarks.lab.run import Caps, Run, RunFailed
@@ -207,10 +210,23 @@ def test_what_is_forgotten_is_run_again(tmp_path: Path) -> None:
     assert {call[1] for call in stage.calls} == {"quotapilot"}
 
 
-def test_only_the_wanted_controllers_are_run_beside_none(tmp_path: Path) -> None:
+def test_only_the_wanted_cells_are_run(tmp_path: Path) -> None:
     stage = FakeStage()
-    list(make_campaign(tmp_path, stage, wanted=lambda controller: controller == "oracle").run())
-    assert {call[1] for call in stage.calls} == {"none", "oracle"}
+    list(make_campaign(tmp_path, stage, wanted=lambda *cell: cell == ("s1-a", "oracle", 2)).run())
+    assert stage.calls == [("s1-a", "oracle", 2)]
+
+
+def test_the_command_lists_what_it_would_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    options = ["--stage", "simulated", "--out", str(tmp_path), "--list"]
+    chosen = ["--plan", "core", "--scenarios", "s14-*", "--controllers", "quota*", "--seeds", "2"]
+    assert cli.main(["run", *options, *chosen]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert sorted(told[:-1]) == [
+        f"{scenario} · {controller} · seed 2"
+        for scenario in ("s14-burst-1s", "s14-burst-5s")
+        for controller in ("none", "quotapilot")
+    ]
+    assert told[-1].startswith("4 runs, ")
 
 
 def test_a_half_written_run_is_none(tmp_path: Path) -> None:
@@ -249,3 +265,48 @@ def test_a_bad_plan_is_one_clear_error(tmp_path: Path) -> None:
     path.write_text("seeds: [1]\ncells: [{scenarios: [s99], controllers: [none]}]\n")
     with pytest.raises(ValueError, match="no scenario s99; there are s1-a"):
         load_plan(str(path)).by_seed(["s1-a"])
+
+
+def test_an_interrupted_command_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(number: int, run: Run) -> Run:
+        if number == 2:
+            raise KeyboardInterrupt
+        return run
+
+    monkeypatch.setattr(cli, "open_stage", lambda name: FakeStage(interrupt))
+    command = ["run", "--plan", "core", "--scenarios", "s1-*", "--slo", "0.25", "--out", str(tmp_path)]
+    assert cli.main([*command, "--seeds", "1", "--controllers", "quotapilot"]) == cli.INTERRUPTED
+    assert "interrupted: 1 run, " in capsys.readouterr().err
+    monkeypatch.setattr(cli, "open_stage", lambda name: FakeStage())
+    assert cli.main([*command, "--seeds", "1", "--controllers", "quotapilot"]) == 0
+    assert "1 run, 1 on disk already, 0 invalid, 0 failed" in capsys.readouterr().out
+    assert (tmp_path / "report.json").exists()
+
+
+def test_a_lost_cell_is_told_by_the_exit_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "open_stage", lambda name: FakeStage(lambda number, run: spoil(run)))
+    command = ["run", "--plan", "core", "--scenarios", "s1-*", "--slo", "0.25", "--out", str(tmp_path)]
+    assert cli.main([*command, "--seeds", "1", "--controllers", "none"]) == 1
+
+
+def test_a_bar_shows_the_time_left_and_what_went_wrong(tmp_path: Path) -> None:
+    shown = io.StringIO()
+    console = Console(file=shown, force_terminal=True, width=160)
+    with terminal.screen(console) as screen:
+        stage = FakeStage(lambda number, run: spoil(run) if number == 1 else run)
+        campaign = make_campaign(tmp_path, stage, started=screen.started)
+        for outcome in campaign.run():
+            screen.measuring("the service alone")
+            screen.ended(outcome)
+    told = shown.getvalue()
+    assert "invalid, repeated: 25.0% of the machine was stolen" in told
+    assert "the service alone" in told and "18/18" in told and "0 s left" in told
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(20, "20 s left"), (600, "10 min left"), (36_000, "10.0 h left")]
+)
+def test_the_time_left_is_told_roughly(seconds: float, text: str) -> None:
+    assert terminal.left(seconds) == text

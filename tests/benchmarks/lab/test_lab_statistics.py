@@ -58,7 +58,7 @@ def test_dominance_needs_both_intervals_to_exclude_zero() -> None:
     assert not dominates(Interval(-2.0, -3.0, 0.0, 5), more)
     assert not dominates(fewer, Interval(0.2, -0.1, 0.3, 5))
     assert not dominates(fewer, None)
-    assert not dominates(Interval(-2.0, -2.0, -2.0, 1), Interval(0.2, 0.2, 0.2, 1))
+    assert not dominates(Interval(-2.0, -2.0, -2.0, 4), Interval(0.2, 0.2, 0.2, 4))
 
 
 def test_non_inferiority_needs_the_whole_interval_within_the_margin() -> None:
