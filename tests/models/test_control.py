@@ -250,3 +250,13 @@ def test_theta_is_finite_and_never_negative(samples: list[tuple[float, float, fl
     if theta is not None:
         assert np.isfinite(theta).all()
         assert (theta >= 0).all()
+
+
+def test_switched_off_the_model_says_nothing_and_unestimated_it_stays_at_its_start() -> None:
+    use = np.array([3.0, 1.0])
+    off = Sensitivity(Gains(model="proportional", fit_min=-math.inf, fit_samples=0))
+    assert off.of(["a", "b"], use) is None
+    prior = Sensitivity(Gains(model="prior", prior_sensitivity=2.0))
+    for _ in range(20):
+        assert prior.of(["a", "b"], use) == pytest.approx([1.5, 0.5])
+        prior.learn({"a": 0.4, "b": 0.1}, -3.0)
