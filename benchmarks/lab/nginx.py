@@ -1,6 +1,6 @@
 """nginx as an online service: every request is a new TLS connection and a page that is compressed on the way.
 
-Handshakes (RSA, 2048 bits) and gzip are where such a server's CPU time goes, and both are nobody's work here.
+Handshakes (RSA, 2048 bits) and gzip are where such a server's CPU time goes, and neither is our own code.
 """
 
 from __future__ import annotations

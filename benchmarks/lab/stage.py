@@ -19,7 +19,7 @@ from backends.cgroup.layout import load_layout
 from benchmarks.lab import tree
 from benchmarks.lab.arrivals import arrival_seed, phases
 from benchmarks.lab.controllers import Controller, Setting, Told, make_controller
-from benchmarks.lab.run import Caps, Group, Requests, Run, RunFailed
+from benchmarks.lab.run import Caps, Group, Requests, Run, RunFailed, Unavailable
 from benchmarks.lab.scenario import Change, Scenario
 from benchmarks.lab.servers import Served, costed, serve
 from benchmarks.lab.speed import Speed
@@ -56,8 +56,14 @@ class RealStage:
     ) -> Run:
         """See `Stage.run`. Raises OSError where cgroups may not be written."""
         hand = make_controller(controller, caps)
-        with _machine_to_ourselves():
-            return self._run(costed(scenario, self._speed), controller, hand, seed, slo_seconds)
+        if missing := _cpus_of(scenario) - set(range(self.cpus)):
+            raise Unavailable(f"{scenario.name} needs CPU {min(missing)}, and there are {self.cpus}")
+        try:
+            with _machine_to_ourselves():
+                costly = costed(scenario, self._speed)
+                return self._run(costly, controller, hand, seed, slo_seconds)
+        except (ActFailed, EngineFailed, ApiError) as error:
+            raise RunFailed(f"{scenario.name}, {controller}, seed {seed}: {error}") from error
 
     def _run(
         self, scenario: Scenario, controller: str, hand: Controller, seed: int, slo_seconds: float
@@ -67,11 +73,12 @@ class RealStage:
             Playground(tree.branches(scenario), shares=_SHARES) as ground,
         ):
             trial = _Trial(ground, Path(directory), scenario, controller, seed, slo_seconds, self._speed)
-            try:
-                trial.perform(hand)
-            except (ActFailed, EngineFailed, ApiError) as error:
-                raise RunFailed(f"{scenario.name}, {controller}, seed {seed}: {error}") from error
+            trial.perform(hand)
             return trial.result()
+
+
+def _cpus_of(scenario: Scenario) -> set[int]:
+    return {cpu for part in scenario.containers for cpu in part.cpus or ()}
 
 
 @contextmanager

@@ -103,6 +103,12 @@ def test_a_controller_that_is_not_there_is_refused(stage: RealStage) -> None:
         stage.run(SMALL, "nobody-knows", 1, slo_seconds=SLO_SECONDS)
 
 
+def test_a_scenario_for_more_cpus_than_there_are_is_refused(stage: RealStage) -> None:
+    far = SMALL.model_copy(update={"peers": (SMALL.peers[1].model_copy(update={"cpus": (4096,)}),)})
+    with pytest.raises(Unavailable, match="small needs CPU 4096"):
+        stage.run(far, "none", 1, slo_seconds=SLO_SECONDS)
+
+
 @pytest.mark.skipif(not nginx.is_installed(), reason=f"no nginx: apt-get install {nginx.PACKAGE}")
 def test_nginx_answers_beside_real_batch_work(stage: RealStage) -> None:
     real = load_scenario("r1-nginx")
