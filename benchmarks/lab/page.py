@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics as plain
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from benchmarks.lab.rows import Row, natural, values
@@ -43,12 +43,13 @@ def make_page(
     rows: list[Row],
     *,
     expected: dict[str, set[str]],
+    about: Mapping[str, str],
     pictures: Callable[[str], list[Path]],
     command: str,
     left_aside: int = 0,
 ) -> str:
-    """The whole page. `expected`: controllers by scenario that are to be there, measured or not; `pictures`:
-    those of a scenario, as paths relative to the page."""
+    """The whole page. `expected`: controllers by scenario that are to be there, measured or not; `about`:
+    what each scenario is; `pictures`: those of a scenario, as paths relative to the page."""
     valid = [row for row in rows if row["valid"]]
     parts = [
         _head(rows, command, left_aside),
@@ -61,6 +62,9 @@ def make_page(
         _how_to_read(),
     ]
     for scenario in sorted({*scenarios_of(rows), *expected}, key=natural):
+        parts.append(f"### {scenario}\n")
+        if scenario in about:
+            parts.append(f"{about[scenario]}\n")
         parts.append(_scenario(valid, scenario, expected.get(scenario, set()), pictures(scenario)))
     parts += ["## What each part of the engine is worth\n", _ablation(valid, expected)]
     parts += ["## What the agent costs\n", _cost(valid)]
@@ -112,7 +116,7 @@ def _scenario(rows: list[Row], scenario: str, expected: set[str], pictures: list
     found = [row for row in rows if row["scenario"] == scenario]
     names = sorted(controllers_of(found, scenario), key=_order)
     missing = sorted(expected - set(names), key=_order)
-    lines = [f"### {scenario}\n"]
+    lines = []
     if found:
         answers = {"cut": "cut the peers", "raise-own": "raise its own limit", "nothing": "do nothing"}
         slos = sorted({f"{row['slo_seconds'] * 1000:.0f} ms" for row in found})

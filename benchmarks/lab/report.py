@@ -14,7 +14,7 @@ from benchmarks.lab.plan import load_plan
 from benchmarks.lab.plots import pareto, timeline
 from benchmarks.lab.rows import Row, current, make_rows, read_rows, write_rows
 from benchmarks.lab.run import Run
-from benchmarks.lab.scenario import scenario_names
+from benchmarks.lab.scenario import load_scenario, scenario_names
 from benchmarks.lab.store import Record, Store
 from benchmarks.lab.verdicts import OURS, scenarios_of
 from controller.demo.report import commit, machine
@@ -89,6 +89,12 @@ def expected(plan: str = EXPECTED_PLAN) -> dict[str, set[str]]:
     return found
 
 
+def about() -> dict[str, str]:
+    """What each scenario is and why it is there."""
+    scenarios = [load_scenario(name) for name in scenario_names()]
+    return {scenario.name: f"{scenario.title}. *{scenario.why}*" for scenario in scenarios}
+
+
 def _write(places: Places, rows: list[Row], command: str, left_aside: int) -> None:
     for scenario in scenarios_of(rows):
         pareto(places.pictures / f"{scenario}-pareto.png", [row for row in rows if row["valid"]], scenario)
@@ -100,7 +106,9 @@ def _write(places: Places, rows: list[Row], command: str, left_aside: int) -> No
     write_rows(places.rows, rows)
     if places.report is not None:
         places.report.write_text(json.dumps(report_json(rows), indent=1, allow_nan=False) + "\n")
-    page = make_page(rows, expected=expected(), pictures=pictures, command=command, left_aside=left_aside)
+    page = make_page(
+        rows, expected=expected(), about=about(), pictures=pictures, command=command, left_aside=left_aside
+    )
     places.page.write_text(page)
 
 

@@ -105,20 +105,26 @@ def test_older_runs_and_other_slos_are_left_aside(tmp_path: Path) -> None:
 
 def test_runs_that_do_not_count_are_in_the_report_and_in_no_figure(rows: list[Row]) -> None:
     assert set(values(rows, "s1-test", "none", "violation_seconds")) == {1, 2, 3, 4, 5}
-    page = make_page(rows, expected={}, pictures=lambda scenario: [], command="c")
+    page = make_page(
+        rows, expected={}, about={"s9-later": "S9: later"}, pictures=lambda scenario: [], command="c"
+    )
     assert "| s1-test | none | 6 | invalid | others used 9.0% of the machine; at most 5% |" in page
     assert "| s1-test | idle | 1 | failed | the observer died last words |" in page
 
 
 def test_the_page_shows_what_was_not_measured(rows: list[Row]) -> None:
     expected = {"s1-test": {"parties"}, "s9-later": {"quotapilot"}}
-    page = make_page(rows, expected=expected, pictures=lambda scenario: [], command="c")
+    page = make_page(
+        rows, expected=expected, about={"s9-later": "S9: later"}, pictures=lambda scenario: [], command="c"
+    )
     assert "Not measured: parties." in page
-    assert "### s9-later\n\nNot measured: quotapilot." in page
+    assert "### s9-later\n\nS9: later\n\nNot measured: quotapilot." in page
 
 
 def test_the_page_tells_medians_differences_and_who_dominates(rows: list[Row]) -> None:
-    page = make_page(rows, expected={}, pictures=lambda scenario: [], command="c")
+    page = make_page(
+        rows, expected={}, about={"s9-later": "S9: later"}, pictures=lambda scenario: [], command="c"
+    )
     line = next(line for line in page.splitlines() if line.startswith("| static-0.4 |"))
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[1] == "5" and cells[-1] == "dominated, O2"
@@ -272,7 +278,11 @@ def test_the_ablation_says_where_a_part_is_missed(tmp_path: Path) -> None:
     costs = {"agent_cpu_ratio": 0.01, "agent_memory_bytes": 2**26, "restored": True}
     full: list[Row] = [{**run, **common, **costs, "limit_changes_per_minute": 1.0} for run in runs]
     page = make_page(
-        full, expected={"s1-a": {"quotapilot-no-dwell"}}, pictures=lambda scenario: [], command="c"
+        full,
+        expected={"s1-a": {"quotapilot-no-dwell"}},
+        about={"s9-later": "S9: later"},
+        pictures=lambda scenario: [],
+        command="c",
     )
     assert "| quotapilot-no-forecast | 5 | +2.30 (+2.3 [+2.1, +2.5]) |" in page
     assert "| s1-a | none |" in page
