@@ -104,9 +104,7 @@ def figures(run: Run, scenario: Scenario, *, none: Run | None = None, oracle: Ru
         time_to_first_cut_seconds=None if cut is None or onset is None else cut - onset,
         time_to_recover_seconds=_time_to_recover(onset, violated, recovered),
         recovered=violated is None or recovered is not None,
-        recover_bound_seconds=None
-        if cut is None or onset is None
-        else max(RECOVER_SECONDS, cut - onset + DRAIN_FACTOR * drain_seconds(run, scenario, max(cut, start))),
+        recover_bound_seconds=None if cut is None or onset is None else _bound(run, scenario, onset, cut),
         longest_relapse_seconds=None
         if recovered is None
         else common.longest_relapse_seconds(moments, values, run.slo_seconds, recovered, end),
@@ -264,6 +262,12 @@ def culprit_first(run: Run, scenario: Scenario) -> bool | None:
         return None
     soonest = min(first.values())
     return all(peer.guilty for peer in scenario.peers if first.get(peer.name) == soonest)
+
+
+def _bound(run: Run, scenario: Scenario, onset: float, cut: float) -> float:
+    # A cut from before the surge met no queue of it.
+    drain = drain_seconds(run, scenario, max(cut, scenario.surge_seconds[0]))
+    return max(RECOVER_SECONDS, cut - onset + DRAIN_FACTOR * min(drain, scenario.seconds))
 
 
 def _time_to_recover(onset: float | None, violated: float | None, recovered: float | None) -> float | None:

@@ -45,14 +45,12 @@ def make_page(
     expected: dict[str, set[str]],
     about: Mapping[str, str],
     pictures: Callable[[str], list[Path]],
-    command: str,
-    left_aside: int = 0,
 ) -> str:
     """The whole page. `expected`: controllers by scenario that are to be there, measured or not; `about`:
     what each scenario is; `pictures`: those of a scenario, as paths relative to the page."""
     valid = [row for row in rows if row["valid"]]
     parts = [
-        _head(rows, command, left_aside),
+        _head(rows),
         "## What it must show\n",
         _table(
             ("what it must show", "verdict", "figures"),
@@ -77,26 +75,22 @@ def summary(rows: list[Row]) -> str:
     return "\n".join(f"{found.verdict:>13}  {found.line}: {found.figures}" for found in verdicts(rows))
 
 
-def _head(rows: list[Row], command: str, left_aside: int) -> str:
+def _head(rows: list[Row]) -> str:
     valid = sum(row["valid"] for row in rows)
     spoilt = len(rows) - valid
     machines = sorted({row["machine"] for row in rows})
     ours = Counter(row["commit"] for row in rows if row["valid"] and row["controller"].startswith(OURS))
     backends = sorted({row["backend"] for row in rows})
     told = ", ".join(f"{name} ({count})" for name, count in ours.most_common())
-    aside = (
-        f"; {left_aside} older ones, of other versions of a scenario or an SLO, are left aside"
-        if left_aside
-        else ""
-    )
     return f"""# The lab's results
 
-`{command}` writes this page.
+`python -m benchmarks.lab report --docs` writes this page from the runs on disk, and
+`python -m benchmarks.lab report --from docs/data/lab-runs.jsonl --docs` writes it anew from their figures.
 Every controller gets the same processes, the same arrivals and the same measurements; an observer outside the
 engine takes all figures. koordlet, heracles, parties, captain and perfiso are "-like": re-implemented from
 what is published about them. Losses stay in.
 
-{valid} valid runs on {", ".join(backends) or "nothing"}; {spoilt} do not count (see the end){aside}.
+{valid} valid runs on {", ".join(backends) or "nothing"}; {spoilt} do not count (see the end).
 Machine: {"; ".join(machines) or "-"}. Commits of quotapilot's runs: {told or "-"}.
 """
 

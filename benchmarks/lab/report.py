@@ -12,8 +12,7 @@ from typing import Any
 from benchmarks.lab.page import make_page
 from benchmarks.lab.plan import load_plan
 from benchmarks.lab.plots import pareto, timeline
-from benchmarks.lab.rows import Row, current, make_rows, read_rows, write_rows
-from benchmarks.lab.run import Run
+from benchmarks.lab.rows import Row, current, load_run, make_rows, read_rows, write_rows
 from benchmarks.lab.scenario import load_scenario, scenario_names
 from benchmarks.lab.store import Record, Store
 from benchmarks.lab.verdicts import OURS, scenarios_of
@@ -59,10 +58,12 @@ def places_in(directory: Path) -> Places:
 def report_runs(directory: Path, places: list[Places], told: Callable[[str], None]) -> list[Row]:
     """From the runs in `directory`/runs. Raises OSError and ValueError."""
     records, left_aside = current(Store(directory / "runs").records())
+    if left_aside:
+        told(f"{left_aside} older runs, or of other versions of a scenario or an SLO, are left aside")
     rows = make_rows(records, told)
     for place in places:
-        _timelines(place, records)
-        _write(place, rows, "python -m benchmarks.lab report --docs", left_aside)
+        _timelines(place, records, told)
+        _write(place, rows)
     return rows
 
 
@@ -70,7 +71,7 @@ def report_rows(path: Path, places: list[Places]) -> list[Row]:
     """From figures alone: time lines stay as they are. Raises OSError and ValueError."""
     rows = read_rows(path)
     for place in places:
-        _write(place, rows, f"python -m benchmarks.lab report --from {path.as_posix()} --docs", 0)
+        _write(place, rows)
     return rows
 
 
@@ -95,7 +96,7 @@ def about() -> dict[str, str]:
     return {scenario.name: f"{scenario.title}. *{scenario.why}*" for scenario in scenarios}
 
 
-def _write(places: Places, rows: list[Row], command: str, left_aside: int) -> None:
+def _write(places: Places, rows: list[Row]) -> None:
     for scenario in scenarios_of(rows):
         pareto(places.pictures / f"{scenario}-pareto.png", [row for row in rows if row["valid"]], scenario)
 
@@ -106,22 +107,20 @@ def _write(places: Places, rows: list[Row], command: str, left_aside: int) -> No
     write_rows(places.rows, rows)
     if places.report is not None:
         places.report.write_text(json.dumps(report_json(rows), indent=1, allow_nan=False) + "\n")
-    page = make_page(
-        rows, expected=expected(), about=about(), pictures=pictures, command=command, left_aside=left_aside
-    )
+    page = make_page(rows, expected=expected(), about=about(), pictures=pictures)
     places.page.write_text(page)
 
 
-def _timelines(places: Places, records: list[Record]) -> None:
+def _timelines(places: Places, records: list[Record], told: Callable[[str], None]) -> None:
     """One run of each scenario: that of the least seed with which quotapilot ran."""
     seeds: dict[str, int] = {}
-    for record in records:
-        if record.valid and record.controller == OURS:
+    valid = [record for record in records if record.valid]
+    for record in valid:
+        if record.controller == OURS:
             name = record.scenario.name
             seeds[name] = min(record.seed, seeds.get(name, record.seed))
     for name, seed in seeds.items():
-        together = [r for r in records if r.valid and (r.scenario.name, r.seed) == (name, seed)]
-        runs: dict[str, Run] = {
-            r.controller: r.load() for r in together if r.controller in ("none", "oracle", OURS)
-        }
+        together = [record for record in valid if (record.scenario.name, record.seed) == (name, seed)]
+        shown = [record for record in together if record.controller in ("none", "oracle", OURS)]
+        runs = {record.controller: run for record in shown if (run := load_run(record, told)) is not None}
         timeline(places.pictures / f"{name}-timeline.png", together[0].scenario, runs)

@@ -60,7 +60,7 @@ def make_rows(records: list[Record], told: Callable[[str], None] = lambda messag
             for record in together
             if record.valid
             and record.controller in ("none", "oracle")
-            and (run := _load(record, told)) is not None
+            and (run := load_run(record, told)) is not None
         }
         rows += [row for record in together if (row := _row(record, references, told)) is not None]
     return sorted(rows, key=lambda row: (natural(row["scenario"]), natural(row["controller"]), row["seed"]))
@@ -144,16 +144,17 @@ def _row(record: Record, references: dict[str, Run], told: Callable[[str], None]
     if record.failure is not None:
         return row
     run = references.get(record.controller) if record.valid else None
-    run = run or _load(record, told)
+    run = run or load_run(record, told)
     if run is None:
         return None
     found = figures(run, record.scenario, none=references.get("none"), oracle=references.get("oracle"))
     return row | found.tidy()
 
 
-def _load(record: Record, told: Callable[[str], None]) -> Run | None:
+def load_run(record: Record, told: Callable[[str], None]) -> Run | None:
+    """A run's columns; None when they can't be read, which is told."""
     try:
         return record.load()
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, ValueError) as error:
         told(f"{record.path} can't be read and is left out: {error}")
         return None

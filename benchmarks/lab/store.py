@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -71,10 +72,13 @@ class Record:
         return self.failure is None and not self.reasons
 
     def load(self) -> Run:
-        """The columns. Raises OSError, KeyError or ValueError."""
+        """The columns. Raises OSError or ValueError."""
         if self.path is None:
-            raise ValueError("a failed run has no columns")
-        return Run.load(self.path)
+            raise ValueError("there are no columns")
+        try:
+            return Run.load(self.path)
+        except (KeyError, TypeError, zipfile.BadZipFile) as error:
+            raise ValueError(f"not a whole run: {error}") from error
 
 
 class Store:
