@@ -149,13 +149,14 @@ def _run(options: argparse.Namespace) -> int:
 
     from controller.agent import Agent
     from controller.api.errors import ApiError
+    from controller.status import worth
 
     try:
         recording = _recording(options, config, node)
     except OSError as error:
         return _fail(f"{options.record}: can't be recorded to: {error.strerror or error}")
 
-    async def serve() -> None:
+    async def serve() -> Agent:
         agent = Agent(
             config,
             node,
@@ -166,9 +167,12 @@ def _run(options: argparse.Namespace) -> int:
             recording=recording,
         )
         await agent.run()
+        return agent
 
     try:
-        asyncio.run(serve())
+        agent = asyncio.run(serve())
+        for line in worth(agent.node(), agent.containers()):
+            print(line)
     except ConfigError as error:
         return _fail(error, EXIT_CONFIG)
     except ApiError as error:

@@ -60,7 +60,8 @@ class CommandCenter:
         return round_.decision
 
     def _treat(self, case: Case, found: Findings, round_: Round) -> None:
-        learn(case, round_)
+        if not self.settings.dry_run:  # what was not done has no outcome
+            learn(case, round_)
         finding = found.fired.get(case.id)
         if finding is not None or case.id in found.unclear:
             case.ill_at_seconds = round_.now

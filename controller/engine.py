@@ -24,6 +24,7 @@ from controller.feed import Feed
 from controller.journal import Journal
 from controller.priorities import priorities
 from controller.rules import RuleBook
+from controller.shadow import Shadow
 from models.container import Container, FloatArray, Sample, Slo
 from models.forecast import averaged, forecast
 from models.history import History
@@ -74,6 +75,7 @@ class Engine:
         self.alerts = AlertBook()
         self.operator_freeze = ""
         self.extra_alerts: list[Alert] = []
+        self.shadow: Shadow | None = None
         self.containers: tuple[Container, ...] = ()
         self.seen: Observation | None = None
         self.sample: Sample | None = None
@@ -102,6 +104,7 @@ class Engine:
             seen = self._see(now_seconds, abnormal)
             decision = self.center.decide(seen)
             revisions = self._execute(decision)
+            self._rehearse(seen)
             self._report(seen, decision, revisions)
             self._failed = False
         except Exception:
@@ -222,6 +225,11 @@ class Engine:
         if not decision.write:
             return []
         return self.executor.apply(decision.targets, self.containers, self.now_seconds, self.wall_seconds)
+
+    def _rehearse(self, seen: Observation) -> None:
+        if self.config.dry_run:
+            self.shadow = self.shadow or Shadow()
+            self.shadow.update(seen, self.center.cases, self.center.ledger, self.config)
 
     def _report(self, seen: Observation, decision: Decision, revisions: list[Revision]) -> None:
         for change in decision.transitions:

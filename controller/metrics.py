@@ -53,6 +53,7 @@ class Exporter:
         yield from self._node()
         yield from self._containers()
         yield from self._loop()
+        yield from self._shadow()
 
     def _node(self) -> Iterator[Metric]:
         engine = self._engine
@@ -133,3 +134,26 @@ class Exporter:
         for result, count in counters.reloads.items():
             reloads.add_metric([result], count)
         yield reloads
+
+    def _shadow(self) -> Iterator[Metric]:
+        """What a dry run is worth; nothing when it never was one."""
+        shadow = self._engine.shadow
+        if shadow is None:
+            return
+        yield CounterMetricFamily("quotapilot_shadow_seconds", "Time in a dry run", value=shadow.seconds)
+        violated = CounterMetricFamily(
+            "quotapilot_shadow_violation_seconds", "Violation time in a dry run", labels=["container"]
+        )
+        saved = CounterMetricFamily(
+            "quotapilot_shadow_saved_seconds", "Violation time expected to be spared", labels=["container"]
+        )
+        taken = GaugeMetricFamily(
+            "quotapilot_shadow_taken_core_seconds", "CPU time expected to be given", labels=["container"]
+        )
+        for name, worth in shadow.worth.items():
+            violated.add_metric([name], worth.violation_seconds)
+            saved.add_metric([name], worth.saved_seconds)
+            taken.add_metric([name], worth.taken_core_seconds)
+        yield violated
+        yield saved
+        yield taken

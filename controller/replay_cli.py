@@ -61,6 +61,8 @@ def run_replay(options: argparse.Namespace) -> int:
 
 def as_json(done: Replayed) -> dict[str, Any]:
     """A replay as plain JSON."""
+    from controller import view
+
     return {
         "node": done.header.node,
         "backend": done.header.backend,
@@ -71,6 +73,7 @@ def as_json(done: Replayed) -> dict[str, Any]:
         "same_configuration": done.exact,
         "ticks_decided_otherwise": done.differs if done.exact else None,
         "notes": done.notes,
+        "shadow": view.node(done.engine)["shadow"],
         "records": [
             {"at_seconds": round(at, 3), "kind": record.kind, **record.data} for at, record in done.records
         ],
@@ -80,6 +83,9 @@ def as_json(done: Replayed) -> dict[str, Any]:
 def _print(done: Replayed) -> None:
     from rich.console import Console
     from rich.table import Table
+
+    from controller import view
+    from controller.status import worth
 
     console = Console() if sys.stdout.isatty() else Console(width=200)
     header = done.header
@@ -96,6 +102,8 @@ def _print(done: Replayed) -> None:
         console.print(table)
     counts = {kind: sum(record.kind == kind for _, record in done.records) for kind in _KINDS}
     print(", ".join(f"{count} {kind}s" for kind, count in counts.items()))
+    for line in worth(view.node(done.engine), view.containers(done.engine)):
+        print(line)
     if done.lost_ticks:
         print(f"{done.lost_ticks} ticks were not recorded: the disk was too slow")
     if done.exact:

@@ -39,7 +39,31 @@ def render(state: dict[str, Any], width: int) -> RenderableType:
     for alert in state["alerts"]:
         subject = alert["container"] or "node"
         parts.append(Text(f"alert {alert['kind']} on {subject}: {alert['message']}", "yellow"))
+    parts += [Text(line, "cyan") for line in worth(node, state["containers"])]
     return Group(*parts)
+
+
+def worth(node: dict[str, Any], containers: list[dict[str, Any]]) -> list[str]:
+    """What a dry run is worth so far, a line for the node and one for each container that has a part in it.
+    None where it was none."""
+    total = node.get("shadow")
+    if total is None:
+        return []
+    lines = [
+        f"dry run of {total['seconds'] / 60:.1f} minutes: an active agent is expected to save "
+        f"{total['violation_minutes_saved']:.2f} of {total['violation_minutes']:.2f} violation minutes, "
+        f"for {total['core_hours_taken']:.4f} core-hours"
+    ]
+    for shown in containers:
+        found = shown["shadow"]
+        if found["violation_minutes"]:
+            lines.append(
+                f"  {shown['id']}: saves {found['violation_minutes_saved']:.2f} "
+                f"of {found['violation_minutes']:.2f} violation minutes"
+            )
+        if found["core_hours_taken"]:
+            lines.append(f"  {shown['id']}: gives {found['core_hours_taken']:.4f} core-hours")
+    return lines
 
 
 def _containers(containers: list[dict[str, Any]], width: int) -> Table:

@@ -9,6 +9,7 @@ import numpy as np
 
 from controller.api.facade import UnknownContainer
 from controller.engine import Engine
+from controller.shadow import Worth
 from controller.states import State
 from controller.times import rfc3339
 from models.container import Container
@@ -48,6 +49,9 @@ def node(engine: Engine) -> dict[str, Any]:
         "containers": len(engine.containers),
         "not_found": not_found(engine),
         "cpu_taken_cores": _number(_taken_cores(engine)),
+        "shadow": None
+        if engine.shadow is None
+        else {"seconds": _number(engine.shadow.seconds), **_worth(engine.shadow.total())},
     }
 
 
@@ -146,6 +150,16 @@ def _container(engine: Engine, n: int, found: Container) -> dict[str, Any]:
             for claim in center.ledger.on_peer(found.id)
         ],
         "hands_off": found.id in engine.executor.hands_off,
+        "shadow": None if engine.shadow is None else _worth(engine.shadow.of(found.id)),
+    }
+
+
+def _worth(worth: Worth) -> dict[str, float | None]:
+    """What a dry run is worth, in the units that people think in."""
+    return {
+        "violation_minutes": _number(worth.violation_seconds / 60),
+        "violation_minutes_saved": _number(worth.saved_seconds / 60),
+        "core_hours_taken": _number(worth.taken_core_seconds / 3600),
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from benchmarks.lab.baseline_process import Config
 from benchmarks.lab.baselines import make
-from benchmarks.lab.run import Caps
+from benchmarks.lab.run import Caps, shadow_event
 from benchmarks.lab.scenario import Scenario
 from benchmarks.lab.variant import is_variant, load_variant
 from controller.demo.crew import Crew
@@ -91,7 +91,10 @@ class Quotapilot:
         agent.stop()
         told = {"transition": agent.transitions, "revision": agent.revisions, "alert": agent.alerts}
         events = [_event(kind, entry) for kind, entries in told.items() for entry in entries]
-        return Told(sorted(events, key=lambda event: float(event["at_seconds"])), agent.memory_bytes)
+        events.sort(key=lambda event: float(event["at_seconds"]))
+        if agent.node.get("shadow") is not None:
+            events.append(shadow_event(agent.node, agent.containers) | {"at_seconds": time.monotonic()})
+        return Told(events, agent.memory_bytes)
 
 
 class Baseline:

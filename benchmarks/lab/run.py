@@ -49,8 +49,8 @@ class Group:
 class Run:
     """One run. `groups` are the scenario's containers by name, and "load" and "agent" beside them on a real
     machine. `events` are what quotapilot told: transitions, revisions, alerts, in order, each with
-    `at_seconds` and `kind`; empty for others. `restored`: after the controller had stopped every limit,
-    weight and idle was found as before."""
+    `at_seconds` and `kind`, and of a dry run one of kind "shadow" at the end; empty for others. `restored`:
+    after the controller had stopped every limit, weight and idle was found as before."""
 
     scenario: str
     controller: str
@@ -106,6 +106,12 @@ class Run:
                 groups=groups,
                 **json.loads(str(data["head"])),
             )
+
+
+def shadow_event(node: dict[str, Any], containers: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a dry run was worth in the end, of the API's node and containers: an event but for its time."""
+    by_container = {shown["id"]: shown["shadow"] for shown in containers}
+    return {"kind": "shadow", "node": node["shadow"], "containers": by_container}
 
 
 class Stage(Protocol):

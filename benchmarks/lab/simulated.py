@@ -10,12 +10,13 @@ import numpy as np
 import yaml
 
 from benchmarks.lab.baselines import make
-from benchmarks.lab.run import Caps, Group, Run
+from benchmarks.lab.run import Caps, Group, Run, shadow_event
 from benchmarks.lab.scenario import Scenario
 from benchmarks.lab.scraped import SCRAPE_SECONDS, ScrapedLatencies
 from benchmarks.lab.simulated_plant import SimulatedPlant
 from benchmarks.lab.simulated_world import LEAD_SECONDS, LOAD, Costs, World
 from benchmarks.lab.variant import is_variant, load_variant
+from controller import view
 from controller.config import Config, parse
 from controller.simulation import Loop
 from models.container import Slo
@@ -224,4 +225,7 @@ def _events(loop: Loop) -> list[dict[str, Any]]:
         named = {"alert": record.data["kind"]} if record.kind == "alert" else {}
         at_seconds = round(record.at_seconds - wall, 6)
         events.append({**record.data, **named, "kind": record.kind, "at_seconds": at_seconds})
+    if loop.engine.shadow is not None:
+        worth = shadow_event(view.node(loop.engine), view.containers(loop.engine))
+        events.append(worth | {"at_seconds": round(loop.engine.now_seconds, 6)})
     return events

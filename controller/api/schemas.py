@@ -54,6 +54,13 @@ def _claim(other: str) -> Schema:
 _BY_METRIC: Schema = {"type": "object", "additionalProperties": _ref("Windows")}
 _MEASURED = "not measured yet, or not to be had"
 
+_WORTH: dict[str, Schema] = {
+    "violation_minutes": {**NUMBER, "description": "In which its SLO was violated, or a rule of its fired."},
+    "violation_minutes_saved": {**NUMBER, "description": "Of these, those that cuts are expected to spare."},
+    "core_hours_taken": {**NUMBER, "description": "CPU time that it is expected to give for that."},
+}
+_NEVER_DRY = "it was never a dry run since its start"
+
 SCHEMAS: dict[str, Schema] = {
     "Index": _object({"name": TEXT, "api": TEXT, "node": TEXT}),
     "Document": ANY_OBJECT,
@@ -78,6 +85,7 @@ SCHEMAS: dict[str, Schema] = {
             "cpu_usage_ratio": _or_null(NUMBER, _MEASURED),
             "cpu_taken_cores": {**NUMBER, "description": "What all claims take from their peers."},
             "containers": WHOLE,
+            "shadow": _or_null(_object({"seconds": NUMBER, **_WORTH}), _NEVER_DRY),
         }
     ),
     "Slo": _object({"latency_seconds": NUMBER, "percentile": NUMBER}),
@@ -111,6 +119,7 @@ SCHEMAS: dict[str, Schema] = {
             "claims": {**_array(_ref("Claim")), "description": "What it holds of its peers."},
             "holds": {**_array(_ref("Hold")), "description": "What is held of it, and for whom."},
             "hands_off": {**FLAG, "description": "Its limit is contended, so it is left alone."},
+            "shadow": _or_null(_object(_WORTH), _NEVER_DRY),
         }
     ),
     "Statistics": _object(

@@ -58,14 +58,16 @@ def config_for(online_group: str, offline_group: str, service_url: str, slo: Slo
 class AgentProcess:
     """Runs the agent in a playground's agent group; SIGTERM at the end, so that it gives everything back.
 
-    `transitions`, `revisions` and `alerts` are the lists of its API, oldest first, and `memory_bytes` is the
-    most that it had in memory: filled in by `stop`.
+    `transitions`, `revisions` and `alerts` are the lists of its API, oldest first, `node` and `containers`
+    what it showed last, and `memory_bytes` is the most that it had in memory: filled in by `stop`.
     """
 
     def __init__(self) -> None:
         self.transitions: list[dict[str, Any]] = []
         self.revisions: list[dict[str, Any]] = []
         self.alerts: list[dict[str, Any]] = []
+        self.node: dict[str, Any] = {}
+        self.containers: list[dict[str, Any]] = []
         self.memory_bytes = math.nan
         self._process: subprocess.Popen[bytes] | None = None
         self._directory = tempfile.TemporaryDirectory(prefix="quotapilot-demo-")
@@ -102,6 +104,8 @@ class AgentProcess:
             self.transitions = self._ask("transitions")
             self.revisions = self._ask("revisions")
             self.alerts = self._ask("alerts")
+            self.node = asyncio.run(get(self._url, "/api/v1/node"))
+            self.containers = asyncio.run(get(self._url, "/api/v1/containers"))["items"]
             self.memory_bytes = peak_memory_bytes(process.pid)
         except (ApiError, OSError):
             pass  # it is dead or has not begun to answer; its exit code says so below
