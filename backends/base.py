@@ -11,7 +11,7 @@ import errno
 from collections.abc import Sequence
 from typing import Protocol
 
-from models.container import Container, CpuLimit, Sample, Slo
+from models.container import Container, CpuLimit, CpuWeight, Sample, Slo
 
 
 class Gone(Exception):
@@ -26,6 +26,12 @@ class Refused(Exception):
         name = errno.errorcode.get(number, str(number))
         what = f"writing {value!r} to" if value else "reading"
         super().__init__(f"{what} {file} of {group}: {name}")
+
+
+def v2_weight(shares: int) -> int:
+    """So many v1 shares as a v2 weight, as the kernel relates them: 1024 is 100 (kernel/sched/core.c,
+    sched_weight_from_cgroup)."""
+    return min(max(1, round(shares * 100 / 1024)), 10_000)
 
 
 class Node(Protocol):
@@ -67,6 +73,19 @@ class Node(Protocol):
 
     def set_burst_us(self, group: str, burst_us: int) -> None:
         """Write the burst; it may not exceed the quota. Raises Gone or Refused."""
+
+    def weight(self, group: str) -> CpuWeight:
+        """The group's weight and cpu.idle (False before Linux 5.15, which has none). Raises Gone, Refused."""
+
+    def reweigh(self, group: str, weight: CpuWeight) -> None:
+        """Give the group this weight, or cpu.idle. Raises Gone or Refused: ENOENT before Linux 5.15.
+
+        While cpu.idle is set the kernel refuses to write the weight, and taking it away leaves the default
+        weight (kernel/sched/fair.c, sched_group_set_idle): cpu.idle goes first. Refills no runtime.
+        """
+
+    def weight_of(self, shares: int) -> int:
+        """So many v1 shares (1024: the default) in the scale of `weight`."""
 
     def ancestors(self, group: str) -> tuple[str, ...]:
         """The groups above it that can carry a limit, nearest first, the root left out."""

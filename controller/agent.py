@@ -7,6 +7,7 @@ import logging
 import math
 import signal
 import time
+from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from controller.api.server import serve
 from controller.archive import Archive
 from controller.build import discovery_of, health_of, node_name
 from controller.cases import Alert, learner_settings_of
+from controller.claims import QUOTA
 from controller.config import FIXED_SECTIONS, Config, ConfigError, dump, load, merge
 from controller.engine import Engine, Health, Latencies
 from controller.feed import Feed, Record
@@ -224,10 +226,9 @@ class Agent:
             move = (data["from"], data["to"])
             counters.transitions[move] = counters.transitions.get(move, 0) + 1
         elif record.kind == "revision":
-            old = math.inf if data["old_cores"] is None else data["old_cores"]
-            new = math.inf if data["new_cores"] is None else data["new_cores"]
+            old, new = (_ordered(data, which) for which in ("old", "new"))
             direction = "restore" if data["result"] == "restored" else "raise" if new > old else "lower"
-            write = (direction, data["result"])
+            write = (data["rung"], direction, data["result"])
             counters.writes[write] = counters.writes.get(write, 0) + 1
 
     # What the API asks for (controller.api.facade.Agent).
@@ -326,6 +327,14 @@ class Agent:
     def _plain_lag(self) -> float | None:
         lag = self.loop_lag_seconds()
         return round(lag, 4) if math.isfinite(lag) else None
+
+
+def _ordered(revision: Mapping[str, Any], which: str) -> float:
+    """An old or new value of a revision, to compare: higher is more for the container."""
+    if revision["rung"] != QUOTA:
+        return float(revision[f"{which}_weight"])
+    cores = revision[f"{which}_cores"]
+    return math.inf if cores is None else float(cores)
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

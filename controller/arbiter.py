@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from controller.cases import Case, Round, Target
+from controller.claims import QUOTA
 
 CPU = "cpu"
 
@@ -36,7 +37,7 @@ def settle(cases: Iterable[Case], round_: Round) -> dict[str, Target]:
     targets: dict[str, Target] = {}
     for claim in round_.ledger:
         row = round_.seen.row(claim.peer)
-        if row is None:
+        if row is None or claim.rung != QUOTA:
             continue
         cores = max(claim.target_cores, round_.seen.containers[row].floor_cores)
         lowest = targets.get(claim.peer)

@@ -75,6 +75,7 @@ def _template(name: str, policy: Policy, config: Config) -> Container:
         ceiling_cores=policy.ceiling,
         spec_cores=policy.spec,
         adjustable=policy.adjustable,
+        reweight=policy.reweight,
         scrape=None
         if scrape is None
         else Scrape(scrape.url, scrape.metric, tuple(scrape.labels.items()), scrape.interval, scrape.timeout),

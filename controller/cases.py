@@ -95,6 +95,16 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class WeightTarget:
+    """A container that is to give way by weight (rung 0): `group` is the group that carries it."""
+
+    container: str
+    group: str
+    victim: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     """Something a person or the cluster has to know, as long as it lasts."""
 
@@ -105,13 +115,15 @@ class Alert:
 
 @dataclass(slots=True)
 class Decision:
-    """What one round came to. A container without a target goes back to its base.
+    """What one round came to. A container without a target goes back to its base, and so does a group that
+    is not in `weights` (by group).
 
     `write` is False when nothing at all may be written, and `clear_history` True when the past says nothing
     any more; both come with a frozen node.
     """
 
     targets: dict[str, Target] = field(default_factory=dict)
+    weights: dict[str, WeightTarget] = field(default_factory=dict)
     transitions: list[Transition] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
     write: bool = True

@@ -4,6 +4,7 @@ roll call   who is there                                          (controller.ro
 gate        the node itself must be well                          (controller.gate)
 rules       who is hurt?                                          (controller.rules)
 diagnosis   why: own limit, peers, nothing here, nothing left     (controller.diagnosis)
+rung 0      peers that can give way by weight do so first         (controller.rung0)
 relief      raise its own limit or cut peers, one small step      (controller.relief)
 recovery    give back what the forecast has room for              (controller.recovery)
 arbiter     one resource at a time, one target per container      (controller.arbiter)
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import logging
 
+from controller import rung0
 from controller.arbiter import CPU, Arbiter, settle
 from controller.cases import Alert, Case, Decision, Round, gains_of, learner_settings_of
 from controller.claims import Ledger
@@ -47,6 +49,7 @@ class CommandCenter:
         """One round. The decision names every limit that should differ from its base."""
         round_ = Round(seen, self.settings, self.ledger, Decision(), self.learner)
         call(self.cases, round_)
+        rung0.prune(self.cases.values(), round_)
         if not self.gate.closed(self.cases.values(), round_):
             found = self.rules.evaluate(seen)
             for case in sorted(self.cases.values(), key=lambda case: -priority_of(case.id, round_)):
@@ -56,6 +59,7 @@ class CommandCenter:
                     log.exception("%s: its decision failed", case.id)
                     round_.decision.alerts.append(Alert("stood-down", case.id, f"no decision: {error}"))
         round_.decision.targets = settle(self.cases.values(), round_)
+        round_.decision.weights = rung0.weights(round_)
         self._experience.follow(self.cases, self.learner, round_)
         return round_.decision
 

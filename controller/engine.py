@@ -16,6 +16,7 @@ import numpy as np
 from backends.base import Discovery, Node
 from controller.alerts import AlertBook
 from controller.cases import Alert, Decision
+from controller.claims import QUOTA
 from controller.command_center import CommandCenter
 from controller.config import Config
 from controller.divergence import Divergence
@@ -24,6 +25,7 @@ from controller.feed import Feed
 from controller.journal import Journal
 from controller.priorities import priorities
 from controller.rules import RuleBook
+from controller.rungs import carrier
 from controller.shadow import Shadow
 from models.container import Container, FloatArray, Sample, Slo
 from models.forecast import averaged, forecast
@@ -182,6 +184,7 @@ class Engine:
             allowed_cpus=tuple(self._cpus.get(c.id, frozenset()) for c in self.containers),
             abnormal=abnormal,
             hands_off=self.executor.hands_off,
+            rung0_groups=self._rung0_groups(),
         )
         return self.seen
 
@@ -212,6 +215,13 @@ class Engine:
             settings.deviations,
         )
 
+    def _rung0_groups(self) -> tuple[str, ...]:
+        rung0, weightless = self.config.rung0, self.executor.weightless
+        if rung0.actuator == "off":
+            return ()
+        groups = (carrier(c.cgroup, rung0.level) if c.reweight else "" for c in self.containers)
+        return tuple("" if group in weightless else group for group in groups)
+
     def _base_cores(self, sample: Sample) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         base = sample.limit_cores.copy()
         for n, name in enumerate(sample.ids):
@@ -224,7 +234,9 @@ class Engine:
             self._history.clear()
         if not decision.write:
             return []
-        return self.executor.apply(decision.targets, self.containers, self.now_seconds, self.wall_seconds)
+        return self.executor.apply(
+            decision.targets, self.containers, self.now_seconds, self.wall_seconds, decision.weights
+        )
 
     def _rehearse(self, seen: Observation) -> None:
         if self.config.dry_run:
@@ -274,10 +286,9 @@ class Engine:
     def _record_revisions(self, revisions: list[Revision]) -> None:
         for revision in revisions:
             log.info(
-                "%s: limit %s -> %s cores, %s: %s%s",
+                "%s: %s, %s: %s%s",
                 revision.container,
-                _cores(revision.old_cores),
-                _cores(revision.new_cores),
+                _change(revision),
                 revision.result,
                 revision.reason,
                 f"; {revision.detail}" if revision.detail else "",
@@ -295,6 +306,10 @@ class Engine:
                     "reason": revision.reason,
                     "result": revision.result,
                     "detail": revision.detail,
+                    "rung": revision.rung,
+                    "old_weight": revision.old_weight,
+                    "new_weight": revision.new_weight,
+                    "base_weight": revision.base_weight,
                 },
             )
 
@@ -309,6 +324,16 @@ class Engine:
                 Alert("source-down", "", f"rule {rule} failed again and again and is cut off; see the log")
             )
         return alerts
+
+
+def _change(revision: Revision) -> str:
+    if revision.rung == QUOTA:
+        return f"limit {_cores(revision.old_cores)} -> {_cores(revision.new_cores)} cores"
+    return f"weight {_weight(revision.old_weight)} -> {_weight(revision.new_weight)}"
+
+
+def _weight(weight: int | None) -> str:
+    return "cpu.idle" if weight == 0 else str(weight)
 
 
 def _cores(cores: float | None) -> str:

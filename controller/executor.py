@@ -1,8 +1,8 @@
-"""From desired limits to writes: within hard bounds, only what differs, and not too often.
+"""From desired limits and weights to writes: within hard bounds, only what differs, and not too often.
 
 Every write refills the group's runtime, so a group gets at most one batch in `min_interval`, and nothing for
 a change within the dead band. Only giving everything back is exempt. What is not asked for any more goes back
-to its base. A dry run only notes what it would have written.
+to its base. A dry run only notes what it would have written. Weights (rung 0) are `controller.weights`' part.
 """
 
 from __future__ import annotations
@@ -10,15 +10,18 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from backends.base import Node
 from controller.bounds import Budget, lowered, raised
-from controller.cases import Alert, Target
+from controller.cases import Alert, Target, WeightTarget
 from controller.config import Config
 from controller.grip import Grip, Key, base_of, key_of
 from controller.journal import Journal
 from controller.recorder import Recorder
 from controller.revision import Result, Revision, revision
+from controller.rungs import carrier
+from controller.weights import Weights
 from controller.writer import REFUSALS_BEFORE_HANDS_OFF, Write, Writer
 from models.container import Container, CpuLimit
 
@@ -28,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class Executor:
-    """Holds every limit that is not at its base, and gives it back."""
+    """Holds every limit and weight that is not at its base, and gives it back."""
 
     def __init__(self, node: Node, journal: Journal | None, settings: Config) -> None:
         """Takes over what the journal says is still held. Without a journal (simulation, dry run) nothing
@@ -37,6 +40,7 @@ class Executor:
         self._recorder = Recorder(journal)
         self._writer = Writer(node, self._recorder)
         self._grips: dict[Key, Grip] = {grip.key: grip for grip in self._recorder.held_before()}
+        self._weights = Weights(node, self._recorder)
         self._keys: dict[str, Key] = {}
         self._complaints: dict[str, str] = {}
 
@@ -48,7 +52,12 @@ class Executor:
     @property
     def hands_off(self) -> frozenset[str]:
         """Containers whose limit is left alone because someone else, or the kernel, insists."""
-        return frozenset(grip.container.id for grip in self._grips.values() if grip.contended)
+        return frozenset(grip.container.id for grip in self._grips.values() if grip.dispute.contended)
+
+    @property
+    def weightless(self) -> frozenset[str]:
+        """Groups whose weight can't or shan't be set: others insist, the kernel refuses, or it is no use."""
+        return self._weights.left_alone
 
     @property
     def alerts(self) -> list[Alert]:
@@ -56,8 +65,9 @@ class Executor:
         alerts = []
         for grip in self._grips.values():
             stuck = grip.held and grip.refusals >= REFUSALS_BEFORE_HANDS_OFF
-            if message := grip.contended or (f"it can't be given back: {grip.told}" if stuck else ""):
+            if message := grip.dispute.contended or (f"it can't be given back: {grip.told}" if stuck else ""):
                 alerts.append(Alert("contended", grip.container.id, message))
+        alerts += self._weights.alerts
         if self.journal_problem:
             alerts.append(Alert("journal", "", self.journal_problem))
         return alerts
@@ -66,6 +76,10 @@ class Executor:
         """Containers whose limit is not at its base, with the cores written."""
         written = {grip.container.id: grip.written for grip in self._grips.values()}
         return {name: limit.cores for name, limit in written.items() if limit is not None}
+
+    def held_weights(self) -> dict[str, int]:
+        """Groups that have a weight of ours, in the kernel's scale; 0 stands for cpu.idle."""
+        return self._weights.held()
 
     def held_base_cores(self, container: str) -> float | None:
         """The base of a container whose limit is not at it; None for any other."""
@@ -87,17 +101,46 @@ class Executor:
                 grip.meet(container)
             if grip.held or container is None:
                 revisions += self._writer.look(grip, now_seconds)
-            if now_seconds >= grip.contended_until_seconds:
-                grip.make_peace()
+            if now_seconds >= grip.dispute.until_seconds:
+                grip.dispute.make_peace()
             if grip.gone:
                 del self._grips[key]
+        revisions += self._weights.keep_up(now_seconds)
         self._recorder.flush()
         return revisions
 
     def apply(
+        self,
+        targets: Mapping[str, Target],
+        containers: Sequence[Container],
+        now_seconds: float,
+        wall: float,
+        weights: Mapping[str, WeightTarget] = MappingProxyType({}),
+    ) -> list[Revision]:
+        """Bring limits and weights to their targets, and what has none back to its base. Never raises."""
+        allowed = self._allowed(weights, containers)
+        revisions = self._weights.apply(allowed, self.settings, now_seconds)
+        return revisions + self._apply_limits(targets, containers, now_seconds, wall)
+
+    def _allowed(
+        self, weights: Mapping[str, WeightTarget], containers: Sequence[Container]
+    ) -> dict[str, WeightTarget]:
+        """The weights that may be set, whoever asks: of a group that carries the container's by the
+        configuration, and has nobody in it that may not be touched."""
+        if not weights:
+            return {}
+        level = self.settings.rung0.level
+        carried = {c.id: carrier(c.cgroup, level) for c in containers}
+        spared = {carried[c.id] for c in containers if not (c.adjustable and c.reweight)}
+        return {
+            group: target
+            for group, target in weights.items()
+            if group and carried.get(target.container) == group and group not in spared
+        }
+
+    def _apply_limits(
         self, targets: Mapping[str, Target], containers: Sequence[Container], now_seconds: float, wall: float
     ) -> list[Revision]:
-        """Bring limits to their targets, and those without a target back to their base. Never raises."""
         if self.settings.dry_run:
             return self._rehearse(targets, containers, now_seconds, wall)
         for grip in self._grips.values():
@@ -128,7 +171,9 @@ class Executor:
             grip.told = ""  # whoever asks for it hears of every failure
         revisions = self._writer.carry_out([_back(grip, reason) for grip in held], now_seconds, wall)
         for grip in self._grips.values():
-            grip.make_peace()
+            grip.dispute.make_peace()
+        revisions += self._weights.restore_all(reason, now_seconds)
+        self._recorder.flush()
         return revisions
 
     def _rehearse(
@@ -171,7 +216,7 @@ class Executor:
             except Exception as error:
                 self._complain(name, error)
                 continue
-            if grip.contended or grip.key in aimed:
+            if grip.dispute.contended or grip.key in aimed:
                 continue
             aimed.add(grip.key)
             try:
@@ -225,7 +270,7 @@ class Executor:
             return False
         if new == grip.base:
             return True
-        if now_seconds - grip.returned_at_seconds < executor.reassert_after:
+        if now_seconds - grip.dispute.returned_at_seconds < executor.reassert_after:
             return False
         if not grip.held and old.cores <= new.cores <= grip.base.cores:
             return False  # someone has cut it deeper already

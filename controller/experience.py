@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from controller.cases import Case, Round, Step, workload_of
-from controller.claims import Ledger
+from controller.claims import QUOTA, Ledger
 from models.learner import Learner
 
 
@@ -88,7 +88,7 @@ class Experience:
 
 
 def _targets(ledger: Ledger) -> dict[tuple[str, str], float]:
-    return {(claim.victim, claim.peer): claim.target_cores for claim in ledger}
+    return {(claim.victim, claim.peer): claim.target_cores for claim in ledger if claim.rung == QUOTA}
 
 
 def _bearable(case: Case, step: Step, round_: Round) -> float:

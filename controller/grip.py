@@ -9,12 +9,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
+from controller.dispute import Dispute
 from controller.journal import Hold
 from models.container import Container, CpuLimit
-
-RETURNS_BEFORE_HANDS_OFF = 2  # design §3: re-asserted once
-MOVES_BEFORE_HANDS_OFF = 5  # a resize or two is no fight
-PEACE_SECONDS = 600.0  # without a foreign write for so long, an earlier one is no part of a fight
 
 Key = tuple[str, int]
 
@@ -48,13 +45,8 @@ class Grip:
     ours: set[int | None] = field(default_factory=set)
     taken_cores: float = 0.0
     tried_at_seconds: float = -math.inf
-    returned_at_seconds: float = -math.inf
-    disturbed_at_seconds: float = -math.inf
-    returns: int = 0
-    moves: int = 0
     refusals: int = 0
-    contended: str = ""
-    contended_until_seconds: float = math.inf
+    dispute: Dispute = field(default_factory=lambda: Dispute("its limit"))
     told: str = ""
     gone: bool = False
     rehearsed: CpuLimit | None = None
@@ -117,32 +109,10 @@ class Grip:
         self.held, self.taken_cores = False, 0.0
         self.ours.clear()
 
-    def make_peace(self) -> None:
-        """Nobody fights for it any more: a person says so, or our limit was given back undisturbed."""
-        self.returns = self.moves = 0
-        self.contended, self.contended_until_seconds = "", math.inf
-        self.returned_at_seconds = -math.inf
-
     def _return(self, now_seconds: float) -> str:
-        self._disturb(now_seconds)
-        self.returns += 1
-        self.returned_at_seconds = now_seconds
-        if self.returns >= RETURNS_BEFORE_HANDS_OFF:
-            self._leave_alone("someone else puts its limit back again and again; it is left alone")
-        return "someone else put it back to its base"
+        self.taken_cores = 0.0
+        return self.dispute.returned(now_seconds)
 
     def _move(self, found: CpuLimit, now_seconds: float) -> str:
-        self._disturb(now_seconds)
-        self.moves += 1
-        self.base = found
-        if self.moves >= MOVES_BEFORE_HANDS_OFF:
-            self._leave_alone("someone else changes its limit again and again; it is left alone")
-        return "someone else set it; that is its base now"
-
-    def _disturb(self, now_seconds: float) -> None:
-        if now_seconds - self.disturbed_at_seconds > PEACE_SECONDS:
-            self.returns = self.moves = 0
-        self.disturbed_at_seconds, self.taken_cores = now_seconds, 0.0
-
-    def _leave_alone(self, why: str) -> None:
-        self.contended, self.contended_until_seconds = why, math.inf
+        self.taken_cores, self.base = 0.0, found
+        return self.dispute.moved(now_seconds)

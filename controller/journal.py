@@ -1,6 +1,6 @@
-"""The intent journal: what we are about to do to a limit, recorded before it is done.
+"""The intent journal: what we are about to do to a limit or a weight, recorded before it is done.
 
-Limits die with the boot, so the journal belongs on tmpfs and is keyed by the boot id. Whatever happens to
+Both die with the boot, so the journal belongs on tmpfs and is keyed by the boot id. Whatever happens to
 the agent, the journal says which groups hold a value of ours and what to give back: a group's *base* stays
 entered from before the first write until it is back. Only the group with the recorded inode is ever restored,
 and only while it holds a value that we meant to write: a value of anybody else is theirs.
@@ -16,9 +16,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.container import CpuLimit
+from models.container import CpuLimit, CpuWeight
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: weights
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -56,6 +56,17 @@ class Hold:
     base: CpuLimit
     base_burst_us: int | None
     ours: frozenset[int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class WeightHold:
+    """A group whose weight or cpu.idle may be ours: what to go back to, and what we meant to write."""
+
+    group: str
+    inode: int
+    container: str
+    base: CpuWeight
+    ours: CpuWeight
 
 
 class Journal:
@@ -110,6 +121,31 @@ class Journal:
             for key in groups:
                 database.execute("DELETE FROM holds WHERE grp = ? AND inode = ?", key)
                 database.execute("DELETE FROM intents WHERE grp = ? AND inode = ?", key)
+
+    def hold_weight(self, hold: WeightHold) -> None:
+        """Record the write of a weight before it is made. Raises JournalError."""
+        with self._transaction() as database:
+            values = (hold.base.weight, hold.base.idle, hold.ours.weight, hold.ours.idle)
+            database.execute(
+                "INSERT OR REPLACE INTO weights VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (hold.group, hold.inode, hold.container, *values),
+            )
+
+    def forget_weights(self, groups: Iterable[tuple[str, int]]) -> None:
+        """These groups have their weight back, are gone, or are somebody else's now. Raises JournalError."""
+        with self._transaction() as database:
+            database.executemany("DELETE FROM weights WHERE grp = ? AND inode = ?", groups)
+
+    def weight_holds(self) -> list[WeightHold]:
+        """Every group whose weight may be ours. Raises JournalError."""
+        with self._transaction() as database:
+            rows = database.execute("SELECT * FROM weights").fetchall()
+            return [
+                WeightHold(
+                    group, inode, container, CpuWeight(base, bool(idle)), CpuWeight(ours, bool(our_idle))
+                )
+                for group, inode, container, base, idle, ours, our_idle in rows
+            ]
 
     def check(self) -> None:
         """Write something. Raises JournalError when nothing can be recorded now."""
@@ -170,10 +206,16 @@ class Journal:
             "inode INTEGER, victim TEXT, old_quota_us INTEGER, new_quota_us INTEGER, reason TEXT, at REAL, "
             "result TEXT)"
         )
+        # New in version 2; a journal of version 1 gets it here and keeps its holds.
+        database.execute(
+            "CREATE TABLE IF NOT EXISTS weights (grp TEXT, inode INTEGER, container TEXT, "
+            "base_weight INTEGER, base_idle INTEGER, our_weight INTEGER, our_idle INTEGER, "
+            "PRIMARY KEY (grp, inode))"
+        )
         database.execute("CREATE INDEX IF NOT EXISTS intents_of ON intents (grp, inode)")
         database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         if database.execute("SELECT id FROM boot").fetchone() != (boot_id,):
-            for table in ("boot", "holds", "intents"):
+            for table in ("boot", "holds", "intents", "weights"):
                 database.execute(f"DELETE FROM {table}")
             database.execute("INSERT INTO boot VALUES (?)", (boot_id,))
 

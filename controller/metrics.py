@@ -25,7 +25,7 @@ class Counters:
     ticks: int = 0
     late_ticks: int = 0
     busy_seconds: float = 0.0
-    writes: dict[tuple[str, str], int] = field(default_factory=dict)
+    writes: dict[tuple[str, str, str], int] = field(default_factory=dict)
     transitions: dict[tuple[str, str], int] = field(default_factory=dict)
     reloads: dict[str, int] = field(default_factory=dict)
 
@@ -117,10 +117,12 @@ class Exporter:
             "quotapilot_loop_busy_seconds", "Time spent in rounds", value=counters.busy_seconds
         )
         writes = CounterMetricFamily(
-            "quotapilot_cgroup_writes", "Changes of limits", labels=["direction", "result"]
+            "quotapilot_cgroup_writes",
+            "Changes of limits and weights",
+            labels=["rung", "direction", "result"],
         )
-        for (direction, result), count in counters.writes.items():
-            writes.add_metric([direction, result], count)
+        for labels, count in counters.writes.items():
+            writes.add_metric(labels, count)
         yield writes
         moves = CounterMetricFamily(
             "quotapilot_state_transitions", "Transitions between states", labels=["from", "to"]

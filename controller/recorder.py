@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from controller.grip import Grip, Key
-from controller.journal import Intent, Journal, JournalError
+from controller.journal import Intent, Journal, JournalError, WeightHold
 from controller.revision import Result
 
 
@@ -21,11 +21,31 @@ class Recorder:
         self._journal = journal
         self._results: list[tuple[int, str]] = []
         self._forgotten: set[Key] = set()
+        self._forgotten_weights: set[Key] = set()
         self.problem = ""
 
     def held_before(self) -> list[Grip]:
         """What an earlier process may still hold. Raises JournalError."""
         return [] if self._journal is None else [Grip.of(hold) for hold in self._journal.holds()]
+
+    def weights_held_before(self) -> list[WeightHold]:
+        """Whose weight an earlier process may still hold. Raises JournalError."""
+        return [] if self._journal is None else self._journal.weight_holds()
+
+    def hold_weight(self, hold: WeightHold) -> None:
+        """Record the write of a weight. Raises JournalError: then it may not be made."""
+        if self._journal is None:
+            return
+        try:
+            self._tell(self._journal)
+            self._journal.hold_weight(hold)
+        except JournalError as error:
+            self.problem = f"{error}; nothing new is held until it works"
+            raise
+
+    def forget_weight(self, group: str, inode: int) -> None:
+        """The group's weight is its own again."""
+        self._forgotten_weights.add((group, inode))
 
     def intend(self, intents: Sequence[Intent]) -> list[int]:
         """Record writes, all or none; a number for each. Raises JournalError: then none may be made."""
@@ -36,7 +56,7 @@ class Recorder:
             self._tell(self._journal)
             return self._journal.intend(intents)
         except JournalError as error:
-            self.problem = f"{error}; no new limit is set until it works"
+            self.problem = f"{error}; nothing new is held until it works"
             raise
 
     def mark(self, number: int, result: Result) -> None:
@@ -52,6 +72,7 @@ class Recorder:
         if self._journal is None:
             self._results.clear()
             self._forgotten.clear()
+            self._forgotten_weights.clear()
             return
         try:
             self._tell(self._journal)
@@ -59,7 +80,7 @@ class Recorder:
                 self._journal.check()
                 self.problem = ""
         except JournalError as error:
-            self.problem = f"{error}; no new limit is set until it works"
+            self.problem = f"{error}; nothing new is held until it works"
 
     def _tell(self, journal: Journal) -> None:
         if self._results:
@@ -68,3 +89,6 @@ class Recorder:
         if self._forgotten:
             journal.forget(self._forgotten)
             self._forgotten.clear()
+        if self._forgotten_weights:
+            journal.forget_weights(self._forgotten_weights)
+            self._forgotten_weights.clear()

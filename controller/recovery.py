@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from controller.cases import Case, Round
-from controller.claims import Claim
+from controller.claims import QUOTA, Claim
+from controller.rung0 import give_way_no_more
 from controller.states import Event, State
 from models.container import FloatArray
 from models.control import give_back
@@ -19,7 +20,7 @@ def calm(case: Case, may_give_back: bool, round_: Round) -> None:
     """Its rules have been clear for the hold time: leave the pressure behind, and give back step by step."""
     lasted = round_.now - case.since_seconds
     claims = round_.ledger.of_victim(case.id)
-    for claim in claims:
+    for claim in round_.ledger.of_victim(case.id, QUOTA):
         _mark_idle(claim, round_)
     reason = "its rules have been clear for the hold time"
     if case.state is State.PRESSURED and not claims and case.own_cores is None:
@@ -55,8 +56,9 @@ def _give_back(case: Case, round_: Round) -> None:
     if round_.now - case.gave_back_at_seconds < round_.settings.recovery.interval:
         return
     case.gave_back_at_seconds = round_.now
-    for claim in round_.ledger.of_victim(case.id):
+    for claim in round_.ledger.of_victim(case.id, QUOTA):
         _raise_peer(case, claim, round_)
+    give_way_no_more(case, round_)
     if case.own_cores is not None:
         _lower_own(case, round_)
     held = bool(round_.ledger.of_victim(case.id)) or case.own_cores is not None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from controller.cases import Case, Round, Step, Verdict, gains_of
-from controller.claims import Claim
+from controller.claims import QUOTA, Claim
 from controller.diagnosis import Diagnosis, ceiling_cores, diagnose
 from controller.rules import Finding
+from controller.rung0 import ask_to_give_way
 from controller.states import Event, State
 from models.control import cut
 
@@ -47,7 +48,7 @@ def learn(case: Case, round_: Round) -> None:
 def _relapse(case: Case, finding: Finding, inputs: dict[str, float], round_: Round) -> None:
     """Pressure is back while limits are being given back: remember the level that hurt, and wait longer."""
     recovery = round_.settings.recovery
-    binding = [c for c in round_.ledger.of_victim(case.id) if c.idle_since_seconds is None]
+    binding = [c for c in round_.ledger.of_victim(case.id, QUOTA) if c.idle_since_seconds is None]
     if not binding:
         round_.move(case, Event.FIRED, finding.rule, "pressure of another cause", **inputs)
         return
@@ -85,7 +86,8 @@ def _settled(case: Case, finding: Finding, round_: Round) -> bool:
 def _cut_peers(
     case: Case, finding: Finding, diagnosis: Diagnosis, inputs: dict[str, float], round_: Round
 ) -> None:
-    seen, rows = round_.seen, diagnosis.peers
+    seen, rows = round_.seen, ask_to_give_way(case, finding, diagnosis, inputs, round_)
+    mixed = len(rows) < len(diagnosis.peers)
     if not len(rows):
         return
     peers = [seen.containers[n] for n in rows]
@@ -114,7 +116,8 @@ def _cut_peers(
         claim.idle_since_seconds = None
     if case.hurt_demand_cores is None:
         case.hurt_demand_cores = float(seen.recent("cpu_usage_cores")[seen.history.row[case.id]])
-    ratios = dict(zip(names, step.ratio.tolist(), strict=True))
+    # What giving way did is not to be learnt as the quota's effect.
+    ratios = {} if mixed else dict(zip(names, step.ratio.tolist(), strict=True))
     case.step = Step(round_.now, finding.metric, finding.target, finding.error, ratios, boldness)
     if case.state is State.PRESSURED:
         reason = f"{diagnosis.reason}; first cut ({step.method})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from backends.base import Node
 from controller.journal import Journal
 from controller.recorder import Recorder
+from controller.weights import Weights
 from controller.writer import Write, Writer
 
 
@@ -22,7 +23,10 @@ def restore_journal(node: Node, journal: Journal) -> tuple[list[str], list[str]]
         writer.look(grip, 0.0)
     held = [grip for grip in grips if grip.held]
     writes = [Write(grip, grip.now, grip.base, "", "an earlier agent left it", back=True) for grip in held]
+    weights = Weights(node, recorder)
     done = writer.carry_out(writes, 0.0, 0.0)
+    done += weights.restore_all("an earlier agent left it", 0.0)
+    recorder.flush()
     restored = [revision.group for revision in done if revision.result == "restored"]
     failed = [f"{grip.container.cgroup}: {grip.told}" for grip in held if grip.held]
-    return restored, failed
+    return list(dict.fromkeys(restored)), failed + weights.failures()

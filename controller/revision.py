@@ -1,4 +1,4 @@
-"""What became of one change of a limit, for the feed, the log and the API."""
+"""What became of one change of a limit or a weight, for the feed, the log and the API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ Result = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One change of a limit, or the attempt at one. None for a limit means that there is none.
+    """One change of a limit or a weight, or the attempt at one.
+
+    `rung` is what was changed: "quota", then the cores are given, None for no limit; "idle" or "weight", then
+    the weights are, in the kernel's scale, 0 for cpu.idle.
 
     `foreign`: somebody else's change, only seen by us. `rolled-back`: refused, and what had been changed of
     the group before the refusal is back.
@@ -31,6 +34,10 @@ class Revision:
     reason: str
     result: Result
     detail: str = ""
+    rung: str = "quota"
+    old_weight: int | None = None
+    new_weight: int | None = None
+    base_weight: int | None = None
 
 
 def revision(

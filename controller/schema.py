@@ -26,6 +26,7 @@ from pydantic_core import PydanticCustomError
 
 from controller.clashes import clashes
 from controller.merge_patch import merge_patch, without_nulls
+from controller.rungs import Level
 from controller.units import (
     Cores,
     Factor,
@@ -93,6 +94,7 @@ class Policy(_Section):
     ceiling: Cores | None = None
     spec: Cores | None = None
     adjustable: bool = True
+    reweight: bool = True
     latency: ScrapeConfig | None = None
 
     @model_validator(mode="after")
@@ -372,6 +374,13 @@ class RecoveryConfig(_Section):
         return self
 
 
+class Rung0Config(_Section):
+    actuator: Literal["idle", "weight", "off"] = "idle"
+    weight: StrictInt = Field(default=2, ge=2, le=1024)
+    level: Level = "container"
+    keep: Seconds = 30.0
+
+
 class OwnLimitConfig(_Section):
     enabled: bool = True
     step_ratio: float = Field(default=0.25, gt=0, le=2)
@@ -503,6 +512,7 @@ class Config(_Section):
     control: ControlConfig = ControlConfig()
     learner: LearnerConfig = LearnerConfig()
     recovery: RecoveryConfig = RecoveryConfig()
+    rung0: Rung0Config = Rung0Config()
     own_limit: OwnLimitConfig = OwnLimitConfig()
     forecast: ForecastConfig = ForecastConfig()
     executor: ExecutorConfig = ExecutorConfig()

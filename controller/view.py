@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from controller.api.facade import UnknownContainer
+from controller.claims import QUOTA
 from controller.engine import Engine
+from controller.rungs import carrier
 from controller.shadow import Worth
 from controller.states import State
 from controller.times import rfc3339
@@ -135,6 +137,7 @@ def _container(engine: Engine, n: int, found: Container) -> dict[str, Any]:
         "cpu_base_cores": _number(float(seen.base_cores[n])) if seen is not None and here else None,
         "cpu_spec_cores": _number(found.spec_cores),
         "cpu_floor_cores": found.floor_cores,
+        "cpu_weight": _weight(engine, found),
         "cpu_wait_signal": _wait_signal(recent),
         "slo": None
         if found.slo is None
@@ -166,8 +169,13 @@ def _worth(worth: Worth) -> dict[str, float | None]:
 def _taken_cores(engine: Engine) -> float:
     """What all held containers have less than they used before."""
     lowest = engine.center.ledger.targets()
-    used = {claim.peer: claim.reference_cores for claim in engine.center.ledger}
+    used = {c.peer: c.reference_cores for c in engine.center.ledger if c.rung == QUOTA}
     return sum(max(0.0, used[peer] - cores) for peer, cores in lowest.items())
+
+
+def _weight(engine: Engine, found: Container) -> int | None:
+    """The weight of ours that it or its pod has, in the kernel's scale; 0 is cpu.idle; None: none of ours."""
+    return engine.executor.held_weights().get(carrier(found.cgroup, engine.config.rung0.level))
 
 
 def _wait_signal(recent: dict[str, float | None]) -> str | None:

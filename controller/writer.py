@@ -156,7 +156,7 @@ class Writer:
             if not grip.at_base:
                 raise Refused(group, "its limit", errno.EAGAIN, str(grip.base.quota_us))
             if not foreign:
-                grip.returns = grip.moves = 0
+                grip.dispute.settle_down()
             revisions.append(_revision(replace(write, new=grip.base), "restored"))
         self._restore_burst(grip)
         self._let_go(grip)
@@ -200,9 +200,8 @@ class Writer:
         if not isinstance(error, Gone | Refused):
             log.error("%s: %s", grip.container.id, error, exc_info=error)
         grip.refusals += 1
-        if grip.refusals >= REFUSALS_BEFORE_HANDS_OFF and not write.back and not grip.contended:
-            grip.contended = f"its limit can't be set: {error}"
-            grip.contended_until_seconds = now_seconds + HANDS_OFF_SECONDS
+        if grip.refusals >= REFUSALS_BEFORE_HANDS_OFF and not write.back and not grip.dispute.contended:
+            grip.dispute.leave_alone(f"its limit can't be set: {error}", now_seconds + HANDS_OFF_SECONDS)
         back = not write.back and grip.held and self._roll_back(grip, now_seconds, revisions)
         result: Result = "rolled-back" if back else "refused"
         if number:

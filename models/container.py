@@ -43,6 +43,18 @@ class CpuLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class CpuWeight:
+    """How a group stands among its siblings when all want CPU.
+
+    `weight` is in the scale of its hierarchy (v1 `cpu.shares` 2 to 262144, v2 `cpu.weight` 1 to 10000).
+    `idle`: `cpu.idle` is set, and the weight is the least there is, whatever the file shows.
+    """
+
+    weight: int
+    idle: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Slo:
     """The latency an online container promises: `percentile` of requests within `latency_seconds`."""
 
@@ -70,7 +82,8 @@ class Container:
     controller; (inode, id) is the container's identity, since ids and paths are re-used.
     `floor_cores`: it is never cut below. `ceiling_cores`: its own limit is never raised above (None: as
     the configuration's default says). `spec_cores`: the limit its spec asks for (None: no spec known,
-    infinite: a spec without a limit). `image` is the digest or version of what it runs, empty when not known.
+    infinite: a spec without a limit). `reweight`: its weight may be changed, that of its pod too. `image` is
+    the digest or version of what it runs, empty when not known.
     """
 
     id: str
@@ -84,6 +97,7 @@ class Container:
     ceiling_cores: float | None = None
     spec_cores: float | None = None
     adjustable: bool = True
+    reweight: bool = True
     scrape: Scrape | None = None
     image: str = ""
 

@@ -23,6 +23,7 @@ class Observation:
     is the upper demand expected over the next seconds. `allowed_cpus[i]` are the CPUs of row i's cpuset.
     `abnormal` gives the reasons why the node must be left alone (none: it is well). `hands_off` are
     containers that may not be written: someone else fights for their limit, or they were opted out.
+    `rung0_groups[i]` is the group whose weight may be set for row i, empty where none may; no tuple: nowhere.
     The history has one row more than there are containers: the node's.
     """
 
@@ -37,6 +38,7 @@ class Observation:
     allowed_cpus: tuple[frozenset[int], ...]
     abnormal: tuple[str, ...] = ()
     hands_off: frozenset[str] = frozenset()
+    rung0_groups: tuple[str, ...] = ()
     _memo: dict[tuple[str, float, float, float], FloatArray] = field(default_factory=dict)
 
     def percentile(

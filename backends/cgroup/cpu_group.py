@@ -19,7 +19,7 @@ from backends.base import Gone, Refused
 from backends.cgroup.files import VANISHED, Files
 from backends.cgroup.kept import RETRY_SECONDS
 from backends.cgroup.parse import NO_THROTTLING, Throttling, parse_int
-from models.container import CpuLimit
+from models.container import CpuLimit, CpuWeight
 
 _STAT_LENGTH = 480
 _LIMIT_LENGTH = 64
@@ -40,6 +40,7 @@ class CpuGroup(ABC):
 
     limit_file: ClassVar[str]
     burst_file: ClassVar[str]
+    weight_file: ClassVar[str]
     throttled_unit_seconds: ClassVar[float]
 
     __slots__ = (
@@ -149,11 +150,28 @@ class CpuGroup(ABC):
 
     def set_burst_us(self, burst_us: int) -> None:
         """Write the burst; it may not exceed the quota. Raises Gone or Refused."""
+        self._write_own(self.burst_file, str(burst_us))
+
+    def weight(self) -> CpuWeight:
+        """Its weight and cpu.idle, read now. Raises Gone or Refused."""
+        file = self.weight_file
         try:
-            with self._opened(self.burst_file, os.O_WRONLY) as fd:
-                self._files.write(fd, b"%d" % burst_us)
+            weight = parse_int(self._read_own(file))
+            file = "cpu.idle"
+            return CpuWeight(weight, self._read_idle())
         except OSError as error:
-            raise self._failure(error, self.burst_file, str(burst_us)) from error
+            raise self._failure(error, file) from error
+        except ValueError as error:
+            raise Refused(self.group, file, errno.EBADMSG) from error
+
+    def reweigh(self, weight: CpuWeight) -> None:
+        """Write cpu.idle, or take it away and write the weight. Raises Gone or Refused."""
+        if weight.idle:
+            self._write_own("cpu.idle", "1")
+            return
+        if self.weight().idle:
+            self._write_own("cpu.idle", "0")
+        self._write_own(self.weight_file, str(weight.weight))
 
     def is_current(self) -> bool:
         """Whether it is alive and its path still leads to it."""
@@ -250,6 +268,21 @@ class CpuGroup(ABC):
     def _read_own(self, file: str) -> bytes:
         with self._opened(file, os.O_RDONLY) as fd:
             return self._files.pread(fd, _LIMIT_LENGTH, 0)
+
+    def _read_idle(self) -> bool:
+        try:
+            return parse_int(self._read_own("cpu.idle")) == 1
+        except OSError as error:
+            if error.errno == errno.ENOENT and self.is_current():
+                return False
+            raise
+
+    def _write_own(self, file: str, text: str) -> None:
+        try:
+            with self._opened(file, os.O_WRONLY) as fd:
+                self._files.write(fd, text.encode())
+        except OSError as error:
+            raise self._failure(error, file, text) from error
 
     @contextmanager
     def _opened(self, file: str, flags: int) -> Iterator[int]:

@@ -15,6 +15,9 @@ class Interface(Protocol):
     def cpu_group(self, group: str, parent: CpuGroup | None) -> CpuGroup:
         """Open a group of the CPU hierarchy. Raises Gone or Refused."""
 
+    def weight_of(self, shares: int) -> int:
+        """So many v1 shares in the scale of this hierarchy's weights."""
+
     def memory_usage_path(self, group: str) -> str | None: ...
 
     def memory_limit_path(self, group: str) -> str | None: ...

@@ -18,7 +18,7 @@ from backends.cgroup.parse import parse_cpu_list
 from backends.cgroup.probe import write_problem
 from backends.cgroup.row import Row
 from backends.cgroup.tree import Tree, ancestors
-from models.container import Container, CpuLimit, Sample
+from models.container import Container, CpuLimit, CpuWeight, Sample
 
 
 class CgroupNode:
@@ -111,6 +111,17 @@ class CgroupNode:
         """Write the burst, at most the quota. Refills the runtime like a quota. Raises Gone or Refused."""
         with self._opened(group) as opened:
             opened.set_burst_us(burst_us)
+
+    def weight(self, group: str) -> CpuWeight:
+        with self._opened(group) as opened:
+            return opened.weight()
+
+    def reweigh(self, group: str, weight: CpuWeight) -> None:
+        with self._opened(group) as opened:
+            opened.reweigh(weight)
+
+    def weight_of(self, shares: int) -> int:
+        return self._interface.weight_of(shares)
 
     def ancestors(self, group: str) -> tuple[str, ...]:
         return ancestors(group)

@@ -20,6 +20,7 @@ class V1CpuGroup(CpuGroup):
 
     limit_file = "cpu.cfs_quota_us"
     burst_file = "cpu.cfs_burst_us"
+    weight_file = "cpu.shares"
     throttled_unit_seconds = 1e-9
 
     __slots__ = ("_period_due", "_usage")
@@ -81,6 +82,9 @@ class V1:
             parent,
             _below(self._layout.cpuacct, group, "cpuacct.usage"),
         )
+
+    def weight_of(self, shares: int) -> int:
+        return shares
 
     def memory_usage_path(self, group: str) -> str | None:
         return _below(self._layout.memory, group, "memory.usage_in_bytes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from backends.base import v2_weight
 from backends.cgroup.cpu_group import CpuGroup
 from backends.cgroup.files import Files
 from backends.cgroup.layout import Layout
@@ -22,6 +23,7 @@ class V2CpuGroup(CpuGroup):
 
     limit_file = "cpu.max"
     burst_file = "cpu.max.burst"
+    weight_file = "cpu.weight"
     throttled_unit_seconds = 1e-6
 
     __slots__ = ("_usage_us",)
@@ -65,6 +67,9 @@ class V2:
 
     def cpu_group(self, group: str, parent: CpuGroup | None) -> CpuGroup:
         return V2CpuGroup(self._files, self._point + group, group, parent)
+
+    def weight_of(self, shares: int) -> int:
+        return v2_weight(shares)
 
     def memory_usage_path(self, group: str) -> str | None:
         return f"{self._point}{group}/memory.current"

@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 
 from backends.base import Gone, Refused
-from models.container import Container, CpuLimit, FloatArray, NodeSample, Sample, Slo
+from models.container import Container, CpuLimit, CpuWeight, FloatArray, NodeSample, Sample, Slo
 
 HEADER_KEY = "quotapilot_recording"
 FORMAT = 1
@@ -97,6 +97,8 @@ def plain_answer(answer: object) -> Any:
     """What a node gave for an answer, its exceptions included, as JSON has it."""
     if isinstance(answer, CpuLimit):
         return {"quota_us": answer.quota_us, "period_us": answer.period_us}
+    if isinstance(answer, CpuWeight):
+        return {"weight": answer.weight, "idle": answer.idle}
     if isinstance(answer, Refused):
         return {"refused": answer.errno, "file": answer.file, "value": answer.value}
     if isinstance(answer, Gone):
@@ -113,6 +115,8 @@ def answer_of(question: str, group: str, fields: Any) -> object:
             return Gone(fields["gone"])
         if "refused" in fields:
             return Refused(group, fields["file"], fields["refused"], fields["value"])
+        if question == "weight":
+            return CpuWeight(fields["weight"], fields["idle"])
         return CpuLimit(fields["quota_us"], fields["period_us"])
     if isinstance(fields, list):
         return frozenset(fields) if question == "allowed_cpus" else tuple(fields)

@@ -9,9 +9,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from backends.base import Gone, Refused
+from backends.base import Gone, Refused, v2_weight
 from backends.recording.reader import Header, Tick
-from models.container import Container, CpuLimit, Sample, Slo
+from models.container import Container, CpuLimit, CpuWeight, Sample, Slo
 
 
 class RecordedNode:
@@ -98,6 +98,19 @@ class RecordedNode:
     def set_burst_us(self, group: str, burst_us: int) -> None:
         """See `Node.set_burst_us`."""
         self._write("burst_us", group, burst_us)
+
+    def weight(self, group: str) -> CpuWeight:
+        """See `Node.weight`. The default where it was not recorded."""
+        found: CpuWeight = self._answer("weight", group, CpuWeight(self.weight_of(1024)))
+        return found
+
+    def reweigh(self, group: str, weight: CpuWeight) -> None:
+        """See `Node.reweigh`. Refused where the recorded one was in this tick."""
+        self._write("weight", group, weight)
+
+    def weight_of(self, shares: int) -> int:
+        """See `Node.weight_of`."""
+        return v2_weight(shares) if self.name == "cgroup-v2" else shares
 
     def ancestors(self, group: str) -> tuple[str, ...]:
         """See `Node.ancestors`."""

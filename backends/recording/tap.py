@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from backends.base import Discovery, Gone, Node, Refused
 from backends.recording.lines import SampleWriter, plain, plain_answer, plain_container
-from models.container import Container, CpuLimit, Sample, Slo
+from models.container import Container, CpuLimit, CpuWeight, Sample, Slo
 
 Answer = TypeVar("Answer")
 
@@ -127,10 +127,11 @@ class TappedNode:
         """See `Node.watch`. Each is asked what another configuration might ask of it."""
         self._node.watch(containers)
         for container in containers:
-            for question in (self.limit, self.inode, self.burst_us):
+            for question in (self.limit, self.inode, self.burst_us, self.weight):
                 _ignore(question, container.cgroup)
             for group in _ignore(self.ancestors, container.cgroup) or ():
-                _ignore(self.limit, group)
+                for question in (self.limit, self.inode, self.weight):
+                    _ignore(question, group)
 
     def collect(self, now_seconds: float) -> Sample:
         """See `Node.collect`."""
@@ -165,6 +166,21 @@ class TappedNode:
     def set_burst_us(self, group: str, burst_us: int) -> None:
         """See `Node.set_burst_us`."""
         self._do("burst_us", self._node.set_burst_us, group, burst_us)
+
+    def weight(self, group: str) -> CpuWeight:
+        """See `Node.weight`."""
+        return self._ask("weight", self._node.weight, group)
+
+    def reweigh(self, group: str, weight: CpuWeight) -> None:
+        """See `Node.reweigh`."""
+        self._do("weight", self._node.reweigh, group, weight)
+        # While cpu.idle is set the kernel shows a weight of its own: no news either.
+        if (shown := _ignore(self._node.weight, group)) is not None:
+            self._tap.wrote("weight", group, shown)
+
+    def weight_of(self, shares: int) -> int:
+        """See `Node.weight_of`."""
+        return self._node.weight_of(shares)
 
     def ancestors(self, group: str) -> tuple[str, ...]:
         """See `Node.ancestors`."""

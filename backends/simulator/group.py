@@ -44,11 +44,6 @@ class Group:
     granted: float = 0.0
     used: float = 0.0
 
-    @property
-    def share_weight(self) -> float:
-        """Its weight among its siblings, in cpu.shares; cpu.idle overrides it."""
-        return IDLE_WEIGHT if self.idle else self.weight
-
     def lineage(self) -> tuple[Group, ...]:
         """Itself and the groups above it, nearest first, the root left out."""
         return (self, *(self.parent.lineage() if self.parent else ()))
@@ -138,3 +133,8 @@ class GroupTree:
         if group.idle or weight <= 0:
             raise Refused(group.path, "cpu.shares", errno.EINVAL, str(weight))
         group.weight = min(max(weight, _MIN_WEIGHT), _MAX_WEIGHT)
+
+    def write_idle(self, group: Group, idle: bool) -> None:
+        """Write cpu.idle. The weight before is lost with it (kernel/sched/fair.c, sched_group_set_idle)."""
+        if idle != group.idle:
+            group.idle, group.weight = idle, IDLE_WEIGHT if idle else DEFAULT_WEIGHT

@@ -11,7 +11,7 @@ from backends.base import Gone, Refused
 from backends.simulator.group import DEFAULT_WEIGHT, Group, GroupTree
 from backends.simulator.scheduler import Behaviour, Pool
 from backends.simulator.workload import TINY_SECONDS, Workload
-from models.container import Container, CpuLimit, NodeSample, Sample
+from models.container import Container, CpuLimit, CpuWeight, NodeSample, Sample
 
 _NO_LIMIT = CpuLimit()
 _MEMORY_TOTAL_BYTES = 8.0 * 2**30
@@ -145,7 +145,7 @@ class SimulatedNode:
 
     def set_idle(self, group: str, idle: bool) -> None:
         """Write cpu.idle: the least weight among its siblings. Raises Gone."""
-        self._tree.find(group).idle = idle
+        self._tree.write_idle(self._tree.find(group), idle)
 
     def write_from_outside(self, group: str, limit: CpuLimit) -> None:
         """Somebody else writes a limit: as `set_limit`, but not in `writes`. Raises Gone and Refused."""
@@ -265,6 +265,21 @@ class SimulatedNode:
     def set_burst_us(self, group: str, burst_us: int) -> None:
         """Refused, as there is no burst."""
         raise Refused(group, "cpu.cfs_burst_us", errno.ENOENT, str(burst_us))
+
+    def weight(self, group: str) -> CpuWeight:
+        """See `Node.weight`."""
+        found = self._tree.find(group)
+        return CpuWeight(round(found.weight), found.idle)
+
+    def reweigh(self, group: str, weight: CpuWeight) -> None:
+        """See `Node.reweigh`."""
+        self.set_idle(group, weight.idle)
+        if not weight.idle:
+            self.set_weight(group, weight.weight)
+
+    def weight_of(self, shares: int) -> int:
+        """See `Node.weight_of`: the scale is v1's."""
+        return shares
 
     def ancestors(self, group: str) -> tuple[str, ...]:
         """See `Node.ancestors`. Raises Gone."""

@@ -110,7 +110,7 @@ class Pool:
             if member.want > 0.0:
                 hungry.append(member)
         bonus = self._behaviour.sleeper_bonus_ratio
-        weights = [m.share_weight * (1.0 + bonus * m.sleeper_want / m.want) for m in hungry]
+        weights = [m.weight * (1.0 + bonus * m.sleeper_want / m.want) for m in hungry]
         grants = water_fill(capacity, [m.want for m in hungry], weights)
         for member, grant in zip(hungry, grants, strict=True):
             member.granted = grant
@@ -135,5 +135,5 @@ def _yielding(group: Group, other: Group) -> float:
     """1 when `other` keeps its CPU against a waking `group`, towards 0 the smaller its weight beside it."""
     for mine, theirs in zip(reversed(group.lineage()), reversed(other.lineage()), strict=False):
         if mine is not theirs:
-            return min(1.0, theirs.share_weight / mine.share_weight)
+            return min(1.0, theirs.weight / mine.weight)
     return 1.0

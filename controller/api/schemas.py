@@ -22,6 +22,9 @@ ANY_OBJECT: Schema = {"type": "object"}
 STATE: Schema = {"type": "string", "enum": [state.value for state in State]}
 
 
+RUNG: Schema = {"type": "string", "enum": ["quota", "idle", "weight"]}
+
+
 def _ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
@@ -48,7 +51,7 @@ def _record(properties: dict[str, Schema], optional: tuple[str, ...] = ()) -> Sc
 
 
 def _claim(other: str) -> Schema:
-    return _object({other: TEXT, "rung": TEXT, "target_cores": _or_null(NUMBER, "no limit"), "since": TIME})
+    return _object({other: TEXT, "rung": RUNG, "target_cores": _or_null(NUMBER, "by weight"), "since": TIME})
 
 
 _BY_METRIC: Schema = {"type": "object", "additionalProperties": _ref("Windows")}
@@ -107,6 +110,7 @@ SCHEMAS: dict[str, Schema] = {
             "cpu_base_cores": _or_null(NUMBER, "no limit"),
             "cpu_spec_cores": _or_null(NUMBER, "no spec is known, or it sets no limit"),
             "cpu_floor_cores": NUMBER,
+            "cpu_weight": _or_null(WHOLE, "it has its own, which is not looked at"),
             "cpu_throttled_ratio": _or_null(NUMBER, _MEASURED),
             "cpu_wait_ratio": _or_null(NUMBER, _MEASURED),
             "cpu_run_delay_ratio": _or_null(NUMBER, _MEASURED),
@@ -149,11 +153,15 @@ SCHEMAS: dict[str, Schema] = {
     "Revision": _record(
         {
             "container": TEXT,
-            "group": {**TEXT, "description": "The control group whose limit it is."},
+            "group": {**TEXT, "description": "The control group whose limit or weight it is."},
+            "rung": {**RUNG, "description": "What was changed: a quota (cores), or a weight."},
             "victim": {**TEXT, "description": "For whom; empty where for nobody in particular."},
-            "old_cores": _or_null(NUMBER, "no limit"),
-            "new_cores": _or_null(NUMBER, "no limit"),
-            "base_cores": _or_null(NUMBER, "no limit"),
+            "old_cores": _or_null(NUMBER, "no limit, or it is no quota"),
+            "new_cores": _or_null(NUMBER, "no limit, or it is no quota"),
+            "base_cores": _or_null(NUMBER, "no limit, or it is no quota"),
+            "old_weight": _or_null(WHOLE, "it is a quota"),
+            "new_weight": _or_null(WHOLE, "it is a quota"),
+            "base_weight": _or_null(WHOLE, "it is a quota"),
             "reason": TEXT,
             "result": {"type": "string", "enum": list(get_args(Result))},
             "detail": TEXT,

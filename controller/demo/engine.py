@@ -34,8 +34,10 @@ class EngineFailed(Exception):
 
 
 def config_for(online_group: str, offline_group: str, service_url: str, slo: Slo) -> dict[str, Any]:
-    """What an operator would write: two containers, and where the latency can be read."""
+    """What an operator would write: two containers, and where the latency can be read. By quota alone, as in
+    the article that this demo tells; the two are siblings, so that a weight would do."""
     return {
+        "rung0": {"actuator": "off"},
         "discovery": {
             "static": [
                 {
@@ -51,7 +53,7 @@ def config_for(online_group: str, offline_group: str, service_url: str, slo: Slo
                 },
                 {"name": OFFLINE, "cgroup": offline_group, "tier": "offline", "floor": FLOOR_CORES},
             ]
-        }
+        },
     }
 
 

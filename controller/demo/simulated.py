@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from backends.simulator import Hogs, OnlineService, SimulatedNode
+from controller.config import Config, merge
 from controller.demo.engine import FLOOR_CORES, OFFLINE, ONLINE
 from controller.demo.load import Rate, draw_arrivals
 from controller.demo.progress import Progress, Report
@@ -37,7 +38,7 @@ class SimulatedAct:
             ONLINE: {"tier": "online", "priority": 100, "slo": slo},
             OFFLINE: {"tier": "offline", "priority": 0, "floor_cores": FLOOR_CORES},
         }
-        self.loop = Loop(self._node, policies)
+        self.loop = Loop(self._node, policies, merge(Config(), {"rung0": {"actuator": "off"}}))
         if control != "quotapilot":
             dry = self.loop.config.model_copy(update={"dry_run": True})
             self.loop.engine.reconfigure(dry)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from backends.simulator import Hogs, OnlineService, SimulatedNode, poisson_arrivals
-from controller.config import Config, merge
+from controller.config import merge
 from controller.simulation import Loop
 from models.container import CpuLimit
-from tests.controller.policies import OFFLINE, ONLINE
+from tests.controller.policies import OFFLINE, ONLINE, QUOTA_ONLY
 
 CPU_SECONDS = 0.013
 SURGE = [(0.0, 25.0), (10.0, 100.0), (50.0, 25.0)]
@@ -26,7 +26,7 @@ def two(rates: list[tuple[float, float]], hogs: Hogs | None, until: float = 90.0
     node = SimulatedNode(2)
     node.add_container("web", "/web", service(rates, until))
     node.add_container("batch", "/batch", hogs)
-    return Loop(node, {"web": ONLINE, "batch": OFFLINE})
+    return Loop(node, {"web": ONLINE, "batch": OFFLINE}, QUOTA_ONLY)
 
 
 def test_surge_is_answered_and_everything_is_given_back() -> None:
@@ -44,7 +44,7 @@ def test_surge_is_answered_and_everything_is_given_back() -> None:
 def test_comfortable_victim_lets_a_limit_rise_beyond_the_forecasts_room() -> None:
     def reached(comfort_ratio: float) -> float:
         loop = two(SURGE, Hogs(4))
-        loop.engine.reconfigure(merge(Config(), {"recovery": {"comfort_ratio": comfort_ratio}}))
+        loop.engine.reconfigure(merge(QUOTA_ONLY, {"recovery": {"comfort_ratio": comfort_ratio}}))
         loop.run(50.0)
         return loop.node.writes[-1].limit.cores
 
@@ -72,7 +72,7 @@ def test_writes_are_at_least_a_second_apart() -> None:
 
 def test_dry_run_decides_and_writes_nothing() -> None:
     loop = two(SURGE, Hogs(4))
-    loop.engine.reconfigure(merge(Config(), {"dry_run": True}))
+    loop.engine.reconfigure(merge(QUOTA_ONLY, {"dry_run": True}))
     loop.run(40.0)
     assert "throttling-peer" in loop.states("web")
     assert {record.data["result"] for record in loop.records("revision")} == {"dry-run"}
@@ -104,7 +104,7 @@ def test_slow_downstream_is_not_local() -> None:
     node = SimulatedNode(2)
     node.add_container("web", "/web", service([(0.0, 15.0)], 60.0, downstream_seconds=0.4))
     node.add_container("batch", "/batch", Hogs(1, active=[(0.0, 60.0)]))
-    loop = Loop(node, {"web": ONLINE, "batch": OFFLINE}).run(60.0)
+    loop = Loop(node, {"web": ONLINE, "batch": OFFLINE}, QUOTA_ONLY).run(60.0)
     assert loop.node.writes == []
     assert ("not-local", "web") in loop.alerts()
 
@@ -120,7 +120,7 @@ def test_own_quota_too_small_is_raised_and_peers_are_left_alone() -> None:
     limit = CpuLimit(30_000)
     node.add_container("web", "/web", service([(0.0, 15.0), (10.0, 60.0), (50.0, 10.0)], 110.0), limit=limit)
     node.add_container("batch", "/batch", Hogs(1, active=[(0.0, 0.1)]))
-    loop = Loop(node, {"web": ONLINE, "batch": OFFLINE}).run(49.0)
+    loop = Loop(node, {"web": ONLINE, "batch": OFFLINE}, QUOTA_ONLY).run(49.0)
     assert {write.group for write in loop.node.writes} == {"/web"}
     assert node.limit("/web").cores > 0.3
     assert loop.p95("web", 40.0, 49.0) < 0.25
@@ -135,7 +135,7 @@ def test_own_quota_too_small_on_a_full_node_takes_room_from_peers_first() -> Non
         "web", "/web", service([(0.0, 10.0), (10.0, 60.0)], 60.0), limit=CpuLimit(30_000), weight=100_000
     )
     node.add_container("batch", "/batch", Hogs(4))
-    loop = Loop(node, {"web": ONLINE, "batch": OFFLINE}).run(60.0)
+    loop = Loop(node, {"web": ONLINE, "batch": OFFLINE}, QUOTA_ONLY).run(60.0)
     first = next(write.group for write in loop.node.writes)
     assert first == "/batch"
     assert node.limit("/web").cores > 0.3
@@ -147,7 +147,7 @@ def test_without_an_slo_waiting_for_cpu_is_what_counts() -> None:
     node = SimulatedNode(2)
     node.add_container("web", "/web", service(SURGE, 80.0))
     node.add_container("batch", "/batch", Hogs(4))
-    loop = Loop(node, {"web": policy, "batch": OFFLINE}).run(80.0)
+    loop = Loop(node, {"web": policy, "batch": OFFLINE}, QUOTA_ONLY).run(80.0)
     assert loop.p95("web", 20.0, 50.0) < 0.25
     assert math.isinf(node.limit("/batch").cores)
 
@@ -222,7 +222,7 @@ def test_several_victims_share_one_peer_and_the_lowest_claim_counts() -> None:
         node.add_container(name, f"/{name}", OnlineService(arrivals, CPU_SECONDS, threads=8))
     node.add_container("batch", "/batch", Hogs(8))
 
-    loop = Loop(node, {"a": ONLINE, "b": ONLINE, "batch": OFFLINE})
+    loop = Loop(node, {"a": ONLINE, "b": ONLINE, "batch": OFFLINE}, QUOTA_ONLY)
     both = []
 
     def look(now: float) -> None:
@@ -243,7 +243,7 @@ def test_peer_of_equal_priority_is_never_claimed() -> None:
     node = SimulatedNode(2)
     node.add_container("web", "/web", service(SURGE, 40.0))
     node.add_container("other", "/other", Hogs(4))
-    loop = Loop(node, {"web": ONLINE, "other": {**ONLINE, "slo": None}}).run(40.0)
+    loop = Loop(node, {"web": ONLINE, "other": {**ONLINE, "slo": None}}, QUOTA_ONLY).run(40.0)
     assert loop.node.writes == []
 
 
@@ -252,14 +252,14 @@ def test_peer_on_other_cpus_is_never_claimed() -> None:
     web = service([(0.0, 20.0), (10.0, 190.0)], 40.0)
     node.add_container("web", "/web", web, allowed_cpus=frozenset({0, 1}))
     node.add_container("batch", "/batch", Hogs(4), allowed_cpus=frozenset({2, 3}))
-    loop = Loop(node, {"web": ONLINE, "batch": OFFLINE}).run(40.0)
+    loop = Loop(node, {"web": ONLINE, "batch": OFFLINE}, QUOTA_ONLY).run(40.0)
     assert loop.node.writes == []
     assert ("not-local", "web") in loop.alerts()
 
 
 def test_node_rule_trims_offline_work_before_anyone_is_hurt() -> None:
     loop = two([(0.0, 25.0)], Hogs(4))
-    loop.engine.reconfigure(merge(Config(), {"rules": {"node-busy": {"enabled": True}}}))
+    loop.engine.reconfigure(merge(QUOTA_ONLY, {"rules": {"node-busy": {"enabled": True}}}))
     loop.run(60.0)
     assert loop.node.writes
     busy = loop.engine.seen.recent("node_cpu_ratio")[-1]
@@ -272,7 +272,7 @@ def test_innocent_small_peer_is_not_cut() -> None:
     node.add_container("web", "/web", service(SURGE, 80.0))
     node.add_container("batch", "/batch", Hogs(4))
     node.add_container("idle", "/idle", Hogs(1, active=[(0.0, 0.5)]))
-    loop = Loop(node, {"web": ONLINE, "batch": OFFLINE, "idle": OFFLINE}).run(80.0)
+    loop = Loop(node, {"web": ONLINE, "batch": OFFLINE, "idle": OFFLINE}, QUOTA_ONLY).run(80.0)
     assert {write.group for write in loop.node.writes} == {"/batch"}
 
 
@@ -286,7 +286,7 @@ def test_vanishing_signal_leaves_no_limit_behind() -> None:
 
 def test_limit_that_stands_off_the_spec_is_told() -> None:
     loop = two([(0.0, 100.0)], Hogs(4), until=100.0)
-    loop.engine.reconfigure(merge(Config(), {"divergence": {"for": "20s", "clear_after": "5s"}}))
+    loop.engine.reconfigure(merge(QUOTA_ONLY, {"divergence": {"for": "20s", "clear_after": "5s"}}))
     loop.run(60.0)
     assert ("vpa-divergence", "batch") in loop.alerts()
     loop.engine.restore_all("test", 60.0, 60.0)

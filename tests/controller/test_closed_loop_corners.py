@@ -10,10 +10,10 @@ import pytest
 
 from backends.base import Discovery
 from backends.simulator import Hogs, OnlineService, SimulatedNode, poisson_arrivals
-from controller.config import Config, merge
+from controller.config import merge
 from controller.simulation import Loop
 from models.container import Container, CpuLimit
-from tests.controller.policies import OFFLINE, ONLINE
+from tests.controller.policies import OFFLINE, ONLINE, QUOTA_ONLY
 
 CPU_SECONDS = 0.013
 
@@ -36,7 +36,7 @@ def two(rates: list[tuple[float, float]], until: float, **offline: Any) -> Loop:
     node = SimulatedNode(2)
     node.add_container("web", "/web", service(rates, until))
     node.add_container("batch", "/batch", Hogs(4))
-    return Loop(node, {"web": ONLINE, "batch": {**OFFLINE, **offline}})
+    return Loop(node, {"web": ONLINE, "batch": {**OFFLINE, **offline}}, QUOTA_ONLY)
 
 
 @pytest.mark.parametrize("floor", [0.05, 0.1])
@@ -72,7 +72,7 @@ def test_container_that_is_held_does_not_raise_its_own_limit() -> None:
     node.add_container("web", "/web", service([(0.0, 25.0), (10.0, 130.0), (40.0, 20.0)], 80.0))
     node.add_container("rt", "/rt", Hogs(4), limit=CpuLimit(120_000))
     middle = {"tier": "realtime", "priority": 50, "floor_cores": 0.1}
-    loop = Loop(node, {"web": ONLINE, "rt": middle})
+    loop = Loop(node, {"web": ONLINE, "rt": middle}, QUOTA_ONLY)
     loop.run(80.0, lambda now: assert_nothing_raised_while_held(loop))
     assert node.writes
 
@@ -103,7 +103,7 @@ def test_without_a_dead_band_no_tick_fails() -> None:
     node = SimulatedNode(2)
     node.add_container("web", "/web", service([(0.0, 60.0)], 30.0), limit=CpuLimit(30_000))
     node.add_container("other", "/other", Hogs(4))
-    config = merge(Config(), {"executor": {"dead_band_cores": 0}})
+    config = merge(QUOTA_ONLY, {"executor": {"dead_band_cores": 0}})
     loop = Loop(node, {"web": ONLINE, "other": {**ONLINE, "slo": None}}, config).run(30.0)
     assert loop.health.failures == 0
     assert ("exhausted", "web") in loop.alerts()
@@ -144,7 +144,7 @@ def test_own_limit_that_cannot_be_raised_is_told() -> None:
     for policy in ({"adjustable": False}, {"ceiling_cores": 0.3}):
         node = SimulatedNode(2)
         node.add_container("web", "/web", service([(0.0, 60.0)], 30.0), limit=CpuLimit(30_000))
-        loop = Loop(node, {"web": {**ONLINE, **policy}}).run(30.0)
+        loop = Loop(node, {"web": {**ONLINE, **policy}}, QUOTA_ONLY).run(30.0)
         assert node.writes == []
         assert ("exhausted", "web") in loop.alerts()
 
@@ -153,7 +153,7 @@ def test_own_limit_under_an_ancestors_is_told() -> None:
     node = SimulatedNode(2)
     node.add_group("/pod", limit=CpuLimit(30_000))
     node.add_container("web", "/pod/web", service([(0.0, 60.0)], 30.0), limit=CpuLimit(30_000))
-    loop = Loop(node, {"web": ONLINE}).run(30.0)
+    loop = Loop(node, {"web": ONLINE}, QUOTA_ONLY).run(30.0)
     assert node.writes == []
     assert ("exhausted", "web") in loop.alerts()
 
@@ -161,12 +161,12 @@ def test_own_limit_under_an_ancestors_is_told() -> None:
 def test_reload_keeps_what_unchanged_rules_have_learnt() -> None:
     loop = two([(0.0, 25.0)], 20.0)
     before = list(loop.engine.center.rules._built)
-    loop.engine.reconfigure(merge(Config(), {"control": {"gain": 0.5}}))
+    loop.engine.reconfigure(merge(QUOTA_ONLY, {"control": {"gain": 0.5}}))
     after = loop.engine.center.rules._built
     assert all(one is other for (_, one), (_, other) in zip(before, after, strict=True))
     assert loop.engine.center.cases == {}
     loop.run(5.0)
-    loop.engine.reconfigure(merge(Config(), {"control": {"forgetting": 0.8}}))
+    loop.engine.reconfigure(merge(QUOTA_ONLY, {"control": {"forgetting": 0.8}}))
     assert loop.engine.center.cases["web"].sensitivity.gains.forgetting == 0.8
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from controller.config import merge
+from controller.dispute import PEACE_SECONDS
 from controller.executor import Executor
-from controller.grip import PEACE_SECONDS
 from controller.writer import HANDS_OFF_SECONDS
 from models.container import CpuLimit
 from tests.controller.rig import Kind, Rig, cut, own, results

@@ -42,6 +42,7 @@ class Service:
                 ]
             },
             "api": {"port": int(self.url.rsplit(":", 1)[1]), "token_file": str(token)},
+            "rung0": {"actuator": "off"},
             "journal": {"run_dir": str(directory / "run"), "data_dir": str(directory / "data")},
             **changes,
         }
