@@ -11,22 +11,20 @@ TINY_SECONDS = 1e-6
 class Crowd(NamedTuple):
     """What it means for a group's threads that others run beside them.
 
-    A thread that wakes up in the slice first waits `wakeup_wait_seconds` for a CPU. Of the threads that are
-    runnable `stacked_ratio` stay on the CPU where chance put them, behind each other, though another CPU runs
-    somebody else's thread: 0 when no other is there, since a CPU without work pulls one of them.
+    A thread that wakes up in the slice first waits `wakeup_wait_seconds` for a CPU. `stacked_ratio` is the
+    chance that one more runnable thread lands behind those that run already and stays there, though another
+    CPU runs somebody else's thread; 0 when no other is there, since a CPU without work pulls one of them.
     """
 
     wakeup_wait_seconds: float = 0.0
     stacked_ratio: float = 0.0
 
     def cpus_in_use(self, threads: int, cpus: int) -> float:
-        """On how many of `cpus` CPUs that many runnable threads run."""
+        """On how many of `cpus` CPUs that many runnable threads run, in the mean."""
         spread = min(threads, cpus)
         if not self.stacked_ratio or threads < 2:
             return spread
-        # The mean number of CPUs that are hit when each thread is put on one of them at random.
-        chance = cpus * (1.0 - (1.0 - 1.0 / cpus) ** threads)
-        return spread + self.stacked_ratio * (chance - spread)
+        return spread - (spread - 1) * self.stacked_ratio ** (threads - 1)
 
 
 ALONE = Crowd()

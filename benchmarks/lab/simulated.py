@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,8 @@ from benchmarks.lab.run import Caps, Group, Run, shadow_event
 from benchmarks.lab.scenario import Scenario
 from benchmarks.lab.scraped import SCRAPE_SECONDS, ScrapedLatencies
 from benchmarks.lab.simulated_plant import SimulatedPlant
-from benchmarks.lab.simulated_world import LEAD_SECONDS, LOAD, Costs, World
+from benchmarks.lab.simulated_world import LEAD_SECONDS, LOAD, World
+from benchmarks.lab.traits import Traits, kept_traits
 from benchmarks.lab.variant import is_variant, load_variant
 from controller import view
 from controller.config import Config, parse
@@ -23,6 +25,8 @@ from models.container import Slo
 from models.learner import Learner
 
 _NO_CONTROL = ("none", "alone")
+# The engine's warnings are in the run's events; without a handler they would also go to the terminal.
+logging.getLogger("controller").addHandler(logging.NullHandler())
 POLL_SECONDS = 0.05  # as the observer on real cgroups
 _STEP_SECONDS = 0.005  # a slice of the node: all moments are whole ones
 _CONTROL_AT_SECONDS = -1.0  # when a controller is started
@@ -31,11 +35,11 @@ _CONTROL_AT_SECONDS = -1.0  # when a controller is started
 class SimulatedStage:
     """A `benchmarks.lab.run.Stage` on a simulated node of `cpus` CPUs. A scenario of a minute takes about two
     seconds. The engine and the baselines are the real ones; what is approximate stands in
-    `backends.simulator` and in docs/simulator.md.
+    `backends.simulator`; how near it is, `benchmarks.lab.compare` tells.
 
-    `config` are changes of quotapilot's configuration, section by section as in a YAML file, over those of
-    the variant: for tuning. `learner` goes on learning from run to run, as on a node that lives on; without
-    it each run starts unlearnt.
+    `traits` None: as they were last measured on real runs. `config` are changes of quotapilot's configuration
+    over those of the variant, section by section as in a YAML file: for tuning. `learner` goes on learning
+    from run to run, as on a node that lives on; without it each run starts unlearnt.
     """
 
     backend = "simulated"
@@ -43,18 +47,18 @@ class SimulatedStage:
     def __init__(
         self,
         cpus: int = 2,
-        costs: Costs | None = None,
+        traits: Traits | None = None,
         config: dict[str, Any] | None = None,
         learner: Learner | None = None,
     ) -> None:
-        self.cpus, self._costs, self._config = cpus, costs or Costs(), config or {}
+        self.cpus, self._traits, self._config = cpus, traits or kept_traits(), config or {}
         self._learner = learner
 
     def run(
         self, scenario: Scenario, controller: str, seed: int, *, slo_seconds: float, caps: Caps | None = None
     ) -> Run:
         """See `Stage.run`. Raises ConfigError for a configuration that can't be used."""
-        world = World(scenario, seed, self.cpus, self._costs, peers_at_work=controller != "alone")
+        world = World(scenario, seed, self.cpus, self._traits, peers_at_work=controller != "alone")
         latencies = ScrapedLatencies()
         recorder = _Recorder(world)
         clock = _Clock(world)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from benchmarks.lab.arrivals import arrival_seed, phases
 from benchmarks.lab.run import Floats, Requests
 from benchmarks.lab.scenario import Online, Peer, Scenario
 from benchmarks.lab.scraped import ServiceMetrics
+from benchmarks.lab.traits import Traits
 from controller.demo.load import draw_arrivals
 from models.container import CpuLimit
 
@@ -21,17 +21,6 @@ LEAD_SECONDS = 2.0  # the processes are at work before the load starts
 DRAIN_SECONDS = 2.0  # the generator waits that long for answers still due (controller.demo.load.Plan)
 LOAD = "load"
 _HIGH_WEIGHT = 10 * 1024  # the generator's group, as controller.demo.scene gives it
-
-
-@dataclass(frozen=True)
-class Costs:
-    """CPU milliseconds per request beside the work itself: of the service (HTTP, event loop, threads; the
-    request waits for it) and of the load generator (in a group of its own). Measured on runs of "alone" by
-    `benchmarks.lab.compare`.
-    """
-
-    service_ms: float = 0.0
-    generator_ms: float = 0.0
 
 
 class World:
@@ -42,10 +31,15 @@ class World:
     work units are CPU seconds. `peers_at_work` False: the peers are there and do nothing ("alone").
     """
 
-    def __init__(self, scenario: Scenario, seed: int, cpus: int, costs: Costs, peers_at_work: bool) -> None:
+    def __init__(self, scenario: Scenario, seed: int, cpus: int, traits: Traits, peers_at_work: bool) -> None:
         self.scenario = scenario
         self.ends_seconds = scenario.seconds + DRAIN_SECONDS
-        self.node = SimulatedNode(cpus, start_seconds=-LEAD_SECONDS)
+        self.node = SimulatedNode(
+            cpus,
+            start_seconds=-LEAD_SECONDS,
+            stacked_ratio=traits.stacked_ratio,
+            sleeper_bonus_ratio=traits.sleeper_bonus_ratio,
+        )
         self.services: dict[str, ServiceMetrics] = {}
         self.hogs: dict[str, Hogs] = {}
         parts: list[Online | Peer] = [*scenario.online, *scenario.peers]
@@ -56,11 +50,11 @@ class World:
         for group, weight in scenario.slices.items():
             self.node.add_group(group, weight=weight)
         for number, online in enumerate(scenario.online):
-            self._add_service(online, arrival_seed(seed, number), costs)
+            self._add_service(online, arrival_seed(seed, number), traits)
         for peer in scenario.peers:
             self.hogs[peer.name] = Hogs(peer.workers, list(stretches(peer, self.ends_seconds)))
             self._add(peer, self.hogs[peer.name] if peers_at_work else None)
-        self._add_generator(costs)
+        self._add_generator(traits)
 
     def requests(self) -> Requests:
         """The victim's requests, once the clock is at the end."""
@@ -70,7 +64,7 @@ class World:
         latency = [answered.get(round(at, 6), self.ends_seconds - at) for at in arrivals.tolist()]
         return Requests(arrivals, np.array(latency), np.zeros_like(arrivals))
 
-    def _add_service(self, online: Online, seed: int, costs: Costs) -> None:
+    def _add_service(self, online: Online, seed: int, traits: Traits) -> None:
         arrivals = draw_arrivals(seed, phases(self.scenario, online, self._cpus))
         downstream = _over_time(arrivals, online.downstream_ms, _changes(online, "downstream_ms"))
         cpu = _over_time(arrivals, online.cpu_ms, _changes(online, "cpu_ms")) * _spread(
@@ -78,7 +72,7 @@ class World:
         )
         service = OnlineService(
             arrivals,
-            (cpu + costs.service_ms) / 1000,
+            (cpu + traits.service_ms) / 1000,
             online.threads,
             downstream / 1000,
             holds_worker=False,
@@ -89,12 +83,12 @@ class World:
         self._arrivals[online.name] = arrivals
         self.services[online.name] = ServiceMetrics()
 
-    def _add_generator(self, costs: Costs) -> None:
+    def _add_generator(self, traits: Traits) -> None:
         """One part for each cpuset, as containers whose cpusets overlap in part can't be simulated."""
         arrivals = np.sort(np.concatenate(list(self._arrivals.values())))
         cpusets = {self.node.allowed_cpus(group) for group in self.groups.values()}
         for number, cpus in enumerate(sorted(cpusets, key=sorted)):
-            cost = costs.generator_ms / 1000 * len(cpus) / sum(map(len, cpusets))
+            cost = traits.generator_ms / 1000 * len(cpus) / sum(map(len, cpusets))
             group = f"/{LOAD}-{number}"
             service = OnlineService(arrivals, cost) if cost else None
             self.node.add_container(group[1:], group, service, weight=_HIGH_WEIGHT, allowed_cpus=cpus)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from backends.simulator import Hogs, OnlineService, SimulatedDiscovery, SimulatedNode
 from backends.simulator.sharing import water_fill
+from backends.simulator.workload import Crowd
 from models.container import CpuLimit, Sample
 
 
@@ -86,6 +87,36 @@ def test_saturated_groups_share_by_weight() -> None:
     node.add_container("a", "/a", Hogs(4), weight=1024)
     node.add_container("b", "/b", Hogs(4), weight=3072)
     assert run(node, 5).usage_seconds == pytest.approx([2.5, 7.5])
+
+
+def test_threads_that_sleep_and_wake_count_for_more_than_their_weight_where_that_is_wanted() -> None:
+    def web_share(bonus: float, parent: str) -> float:
+        node = SimulatedNode(2, sleeper_bonus_ratio=bonus)
+        node.add_group("/slice")
+        node.add_container("hogs", "/hogs", Hogs(4))
+        node.add_container("web", f"{parent}/web", OnlineService(np.zeros(1000), 0.1, threads=4), weight=1024)
+        return float(run(node, 10).usage_seconds[1]) / 20
+
+    assert web_share(0.0, "") == pytest.approx(0.5, abs=0.01)
+    assert web_share(0.5, "") == pytest.approx(0.6, abs=0.01)
+    assert web_share(0.5, "/slice") == pytest.approx(0.6, abs=0.01)
+
+
+def test_threads_stack_on_one_cpu_only_while_others_are_busy() -> None:
+    crowd = Crowd(stacked_ratio=0.5)
+    assert [crowd.cpus_in_use(n, 2) for n in (0, 1, 2, 3)] == [0, 1, 1.5, 1.75]
+    assert crowd.cpus_in_use(50, 2) == pytest.approx(2.0)
+    assert [Crowd().cpus_in_use(n, 4) for n in (1, 3, 9)] == [1, 3, 4]
+
+    def slowest(peer: Hogs | None) -> float:
+        node = SimulatedNode(2, wakeup_wait_seconds=0.0, stacked_ratio=0.5)
+        node.add_container("web", "/web", OnlineService([1.0, 1.0], 0.03), weight=100_000)
+        node.add_container("peer", "/peer", peer)
+        node.advance(2.0)
+        return max(latency for _, latency in node.finished("web"))
+
+    assert slowest(None) == pytest.approx(0.03)
+    assert slowest(Hogs(4)) == pytest.approx(0.04, rel=0.1)
 
 
 def test_a_single_thread_never_uses_more_than_one_cpu() -> None:

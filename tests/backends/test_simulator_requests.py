@@ -109,6 +109,12 @@ def test_a_slow_downstream_holds_the_worker() -> None:
     assert finished[:, 1] == pytest.approx([0.06, 0.12])
 
 
+def test_an_event_loop_waits_for_the_downstream_without_a_worker() -> None:
+    service = OnlineService([0.1, 0.1], 0.01, threads=1, downstream_seconds=0.05, holds_worker=False)
+    finished, _ = serve(service, seconds=1)
+    assert finished[:, 1] == pytest.approx([0.06, 0.07])
+
+
 def test_an_own_quota_that_is_too_small_throttles_while_the_node_is_idle() -> None:
     node = SimulatedNode(2)
     arrivals = poisson_arrivals([(0, 100)], 20, seed=1)

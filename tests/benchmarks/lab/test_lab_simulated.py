@@ -12,7 +12,8 @@ from benchmarks.lab.run import Run
 from benchmarks.lab.scenario import Change, Online, Peer, Scenario
 from benchmarks.lab.simulated import SimulatedStage
 from benchmarks.lab.simulated_plant import SimulatedPlant
-from benchmarks.lab.simulated_world import Costs, World, stretches
+from benchmarks.lab.simulated_world import World, stretches
+from benchmarks.lab.traits import Traits
 from controller.demo.load import draw_arrivals
 
 SLO = 0.25
@@ -34,8 +35,10 @@ def scenario(**changes: Any) -> Scenario:
     return Scenario(**{**settings, **changes})
 
 
-def run(controller: str, seed: int = 1, costs: Costs | None = None, **changes: Any) -> Run:
-    return SimulatedStage(costs=costs).run(scenario(**changes), controller, seed, slo_seconds=SLO)
+def run(controller: str, seed: int = 1, traits: Traits | None = None, **changes: Any) -> Run:
+    return SimulatedStage(traits=traits or Traits()).run(
+        scenario(**changes), controller, seed, slo_seconds=SLO
+    )
 
 
 def p95(found: Run, start: float, end: float) -> float:
@@ -84,7 +87,7 @@ def test_a_request_never_answered_waits_until_the_end() -> None:
 
 
 def test_costs_beside_the_work_show_in_both_groups() -> None:
-    bare, costly = run("alone"), run("alone", costs=Costs(service_ms=1.0, generator_ms=0.5))
+    bare, costly = run("alone"), run("alone", traits=Traits(service_ms=1.0, generator_ms=0.5))
     count = len(bare.requests.intended_seconds)
     more = costly.groups["web"].usage_seconds[-1] - bare.groups["web"].usage_seconds[-1]
     assert more == pytest.approx(count * 0.001, rel=0.01)
@@ -115,7 +118,7 @@ def test_weights_act_only_within_a_slice() -> None:
         "online": (Online(group="/pods/web", load=surge),),
         "peers": (Peer(group="/pods/burstable/batch"),),
     }
-    world = World(scenario(**settings), 1, 2, Costs(), True)
+    world = World(scenario(**settings), 1, 2, Traits(), True)
     plant = SimulatedPlant(world, SLO)
     plant.set_idle("batch", True)
     world.node.advance(15.0)
@@ -143,7 +146,7 @@ def test_duty_cycles_lie_within_the_active_stretches(peer: Peer, wanted: list[tu
 
 
 def test_what_a_baseline_sees() -> None:
-    world = World(scenario(), 1, 2, Costs(), True)
+    world = World(scenario(), 1, 2, Traits(), True)
     plant = SimulatedPlant(world, SLO)
     assert (plant.victim, plant.peers, plant.limit_cores("batch")) == ("web", ("batch",), np.inf)
     assert np.isnan(plant.latency_seconds(1.0, 95))
@@ -165,7 +168,7 @@ def test_what_a_baseline_sees() -> None:
 
 
 def test_weights_that_may_not_be_touched_are_not() -> None:
-    world = World(scenario(reweight=False), 1, 2, Costs(), True)
+    world = World(scenario(reweight=False), 1, 2, Traits(), True)
     plant = SimulatedPlant(world, SLO)
     plant.set_idle("batch", True)
     plant.set_shares("batch", 2)
