@@ -80,6 +80,8 @@ class Agent:
         self._engine = Engine(config, *parts, self.feed, self._journal)
         learner = recall(self._archive, learner_settings_of(config), cpu_model())
         self._engine.center.learner = learner
+        if recording is not None:
+            recording.learnt(learner)
         self._keeper = Keeper(self._archive, learner)
         self._counters = Counters()
         self._exporter = Exporter(self._engine, self._counters)
@@ -315,6 +317,8 @@ class Agent:
         """See the facade."""
         forgotten = self._engine.center.reset_learner()
         self._keeper.keep(time.monotonic())
+        if self._recording is not None:
+            self._recording.learnt(self._engine.center.learner)
         log.info("the learner forgets everything, over the API: %s", ", ".join(forgotten) or "nothing known")
         return {"forgotten": forgotten}
 

@@ -14,6 +14,7 @@ from controller.cases import Alert
 from controller.config import Config, dump
 from controller.engine import Engine, Health, Latencies
 from controller.feed import Record
+from models.learner import Learner
 
 
 def free_name(path: Path) -> Path:
@@ -62,6 +63,10 @@ class AgentRecording:
         """A listener of the feed."""
         if record.kind != "tick":
             self._tap.tell(record.kind, record.data)
+
+    def learnt(self, learner: Learner) -> None:
+        """The learner was loaded, or reset."""
+        self._tap.learnt(learner.to_dict())
 
     def restored(self, now_seconds: float, wall_seconds: float, reason: str) -> None:
         """Everything was given back by hand."""

@@ -12,14 +12,15 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
-from backends.recording.reader import Header, Recording
+from backends.recording.reader import Header, Recording, RecordingError
 from backends.recording.recorded import RecordedHealth, RecordedLatencies, RecordedNode
 from controller.build import policy_of
-from controller.cases import Alert
+from controller.cases import Alert, learner_settings_of
 from controller.config import Config, parse_values
 from controller.engine import Engine
 from controller.feed import Feed, Record
 from models.container import Container
+from models.learner import Learner
 
 DECISIONS = ("transition", "revision")
 
@@ -73,6 +74,8 @@ def replay(
         if exact:
             if tick.config is not None:
                 engine.reconfigure(parse_values(tick.config, f"{recording.path}: config"))
+            if tick.learnt is not None:
+                engine.center.learner = _learner(recording, tick.learnt, engine.config)
             for now, wall, reason in tick.restored:
                 engine.restore_all(reason, now, wall)
         engine.operator_freeze = tick.freeze
@@ -97,6 +100,13 @@ def with_policy(container: Container, config: Config) -> Container:
         if fnmatchcase(container.cgroup, pattern.match):
             return policy_of(container, pattern, config)
     return container
+
+
+def _learner(recording: Recording, state: dict[str, Any], config: Config) -> Learner:
+    try:
+        return Learner.from_dict(state, learner_settings_of(config), str(state.get("cpu_model")))
+    except ValueError as error:
+        raise RecordingError(f"{recording.path}: learnt: {error}") from error
 
 
 def _notes(header: Header, recorded: Config, used: Config, exact: bool) -> list[str]:

@@ -19,6 +19,7 @@ Keys of a tick's line, those left out meaning "as before" for the first group an
     freeze       an operator's freeze
     alerts       alerts of the agent's own: [kind, container, message]
     config       the configuration was changed to this before the tick
+    learnt       what the learner knows was put to this before the tick: loaded at the start, or reset
     restored     [at, wall, reason] of restores by hand before the tick
     told         transitions, revisions and alerts that the tick led to: [kind, data]
     lost         so many ticks before this one are missing: the disk was too slow

@@ -55,6 +55,7 @@ class Tick:
     freeze: str = ""
     alerts: list[tuple[str, str, str]] = field(default_factory=list)
     config: dict[str, Any] | None = None
+    learnt: dict[str, Any] | None = None
     restored: list[tuple[float, float, str]] = field(default_factory=list)
     told: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     lost: int = 0
@@ -188,6 +189,7 @@ _TICK: dict[str, Any] = {
     "freeze": _text,
     "alerts": lambda found: [(kind, container, message) for kind, container, message in found],
     "config": _mapping,
+    "learnt": _mapping,
     "restored": lambda found: [(_finite(at), _finite(wall), _text(why)) for at, wall, why in found],
     "told": lambda found: [(_text(kind), _mapping(data)) for kind, data in found],
     "lost": int,

@@ -64,6 +64,10 @@ class Tap:
         """The configuration is another one from the next tick on."""
         self._line["config"] = config
 
+    def learnt(self, state: dict[str, Any]) -> None:
+        """What the learner knows is another thing from the next tick on."""
+        self._line["learnt"] = state
+
     def restored(self, now_seconds: float, wall_seconds: float, reason: str) -> None:
         """Everything was given back by hand."""
         self._line.setdefault("restored", []).append([now_seconds, wall_seconds, reason])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,19 @@ from controller.recording import AgentRecording, free_name
 from controller.replay import replay
 from controller.simulation import Loop
 from models.container import CpuLimit
+from models.learner import Learner
 from tests.controller.policies import OFFLINE, ONLINE
 
 SURGE = [(0.0, 25.0), (5.0, 100.0), (25.0, 25.0)]
 
 
-def record(path: Path, until: float = 40.0, max_bytes: int = 10**9, **settings: Any) -> Loop:
+def record(
+    path: Path,
+    until: float = 40.0,
+    max_bytes: int = 10**9,
+    teach: Callable[[Learner], Learner] | None = None,
+    **settings: Any,
+) -> Loop:
     """A surge beside busy loops, with everything in it that a recording may hold, recorded."""
     node = SimulatedNode(2)
     node.add_group("/pod")
@@ -40,6 +48,8 @@ def record(path: Path, until: float = 40.0, max_bytes: int = 10**9, **settings: 
     parts = recording.tapped(node, plain.discovery, plain.latencies, plain.health)
     loop.engine = Engine(config, *parts, loop.feed)
     loop.feed.on_record.append(recording.tell)
+    if teach is not None:
+        recording.learnt(teach(loop.engine.center.learner))
 
     def each_tick(now: float) -> None:
         recording.end_tick(loop.engine)
@@ -58,6 +68,22 @@ def record(path: Path, until: float = 40.0, max_bytes: int = 10**9, **settings: 
     recording.close()
     assert recording.file.lost == 0 or max_bytes < 10**9
     return loop
+
+
+def test_what_was_learnt_before_is_replayed_with_it(tmp_path: Path) -> None:
+    def bold(learner: Learner) -> Learner:
+        for error in (0.1, 1.0, 2.0):
+            for _ in range(20):
+                learner.reward("web", error, 2.0, 0.0)
+                learner.reward("web", error, 1.0, -1.0)
+        return learner
+
+    settings = {"learner": {"enabled": True}}
+    unlearnt = record(tmp_path / "unlearnt.gz", **settings)
+    learnt = record(tmp_path / "learnt.gz", teach=bold, **settings)
+    limits = [[write.limit.cores for write in loop.node.writes] for loop in (unlearnt, learnt)]
+    assert limits[0][0] > limits[1][0], "what it knows makes a difference"
+    assert replay(Recording(tmp_path / "learnt.gz")).differs == 0
 
 
 def told(records: list[Any]) -> list[tuple[str, dict[str, Any]]]:
