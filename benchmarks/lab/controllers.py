@@ -165,7 +165,13 @@ def agent_config(setting: Setting) -> dict[str, Any]:
         for part in setting.scenario.online
     ]
     peers = [
-        {"name": peer.name, "cgroup": setting.groups[peer.name], "tier": "offline", "floor": peer.floor_cores}
+        {
+            "name": peer.name,
+            "cgroup": setting.groups[peer.name],
+            "tier": "offline",
+            "floor": peer.floor_cores,
+            "reweight": setting.scenario.reweight,
+        }
         for peer in setting.scenario.peers
     ]
     return {"discovery": {"static": [*online, *peers]}}

@@ -117,6 +117,7 @@ class SimulatedStage:
                 "tier": "offline",
                 "priority": config.tiers["offline"],
                 "floor_cores": peer.floor_cores,
+                "reweight": world.scenario.reweight,
             }
         loop = Loop(world.node, policies, config, scraped=latencies, only=frozenset(policies))
         if self._learner is not None:

@@ -48,7 +48,7 @@ def p95(found: Run, start: float, end: float) -> float:
 
 
 def test_the_order_is_that_of_the_kernel() -> None:
-    alone, none, quotapilot = (run(name) for name in ("alone", "none", "quotapilot"))
+    alone, none, quotapilot = (run(name, reweight=False) for name in ("alone", "none", "quotapilot"))
     assert p95(alone, 5, 15) < 0.1 < SLO < p95(quotapilot, 5, 15) < p95(none, 5, 15)
     assert p95(quotapilot, 12, 15) < SLO < p95(none, 12, 15)
     work = [found.groups["batch"].work_units[-1] for found in (alone, quotapilot, none)]
@@ -56,7 +56,7 @@ def test_the_order_is_that_of_the_kernel() -> None:
 
 
 def test_quotapilot_tells_what_it_did_and_gives_it_back() -> None:
-    found = run("quotapilot")
+    found = run("quotapilot", reweight=False)
     assert found.restored
     assert {"transition", "revision"} <= {event["kind"] for event in found.events}
     cuts = [event for event in found.events if event["kind"] == "revision"]
@@ -174,6 +174,13 @@ def test_weights_that_may_not_be_touched_are_not() -> None:
     plant.set_shares("batch", 2)
     state = world.node.look("/batch")
     assert (state.idle, state.weight) == (False, 1024)
+
+
+def test_quotapilot_may_weigh_peers_only_where_the_scenario_says_so() -> None:
+    found = [run("quotapilot", reweight=may).groups["batch"] for may in (True, False)]
+    touched = [bool(np.any(group.idle) or np.any(group.weight != 1024)) for group in found]
+    assert touched == [True, False]
+    assert np.isfinite(found[1].limit_cores).any()
 
 
 def test_an_unknown_configuration_is_an_error_that_names_those_there_are() -> None:
