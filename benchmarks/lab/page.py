@@ -82,6 +82,9 @@ def _head(rows: list[Row]) -> str:
     ours = Counter(row["commit"] for row in rows if row["valid"] and row["controller"].startswith(OURS))
     backends = sorted({row["backend"] for row in rows})
     told = ", ".join(f"{name} ({count})" for name, count in ours.most_common())
+    mixed = (
+        "\n**Runs of several commits are mixed: what differs may be the code.**\n" if len(ours) > 1 else ""
+    )
     return f"""# The lab's results
 
 `python -m benchmarks.lab report --docs` writes this page from the runs on disk, and
@@ -92,7 +95,7 @@ what is published about them. Losses stay in.
 
 {valid} valid runs on {", ".join(backends) or "nothing"}; {spoilt} do not count (see the end).
 Machine: {"; ".join(machines) or "-"}. Commits of quotapilot's runs: {told or "-"}.
-"""
+{mixed}"""
 
 
 def _how_to_read() -> str:
@@ -256,17 +259,16 @@ def _spoilt(rows: list[Row]) -> str:
     found = [row for row in rows if not row["valid"]]
     if not found:
         return "None.\n"
+    seeds: dict[tuple[str, str, str, str], list[int]] = {}
+    for row in found:
+        why = _one_line(row["failure"] or "; ".join(row["reasons"]))
+        kind = "failed" if row["failure"] else "invalid"
+        seeds.setdefault((row["scenario"], row["controller"], kind, why), []).append(row["seed"])
     lines = [
-        [
-            row["scenario"],
-            row["controller"],
-            str(row["seed"]),
-            "failed" if row["failure"] else "invalid",
-            _one_line(row["failure"] or "; ".join(row["reasons"])),
-        ]
-        for row in found
+        [scenario, controller, ", ".join(map(str, sorted(known))), kind, why]
+        for (scenario, controller, kind, why), known in seeds.items()
     ]
-    return _table(("scenario", "controller", "seed", "", "why"), lines)
+    return _table(("scenario", "controller", "seeds", "", "why"), lines)
 
 
 def _table(titles: Iterable[str], lines: Iterable[Iterable[str]]) -> str:

@@ -38,7 +38,8 @@ def pareto(path: Path, rows: list[Row], scenario: str) -> bool:
     for name in controllers_of(rows, scenario):
         seconds = median_interval(list(values(rows, scenario, name, "violation_seconds").values()))
         work = median_interval(list(values(rows, scenario, name, "offline_work_vs_oracle_ratio").values()))
-        if seconds is not None and work is not None and name != "alone":
+        # What is without a part of the engine has a table of its own.
+        if seconds is not None and work is not None and name != "alone" and "-no-" not in name:
             points[name] = (seconds, work)
     if not points:
         return False

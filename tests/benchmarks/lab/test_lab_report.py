@@ -110,6 +110,15 @@ def test_runs_that_do_not_count_are_in_the_report_and_in_no_figure(rows: list[Ro
     assert "| s1-test | idle | 1 | failed | the observer died last words |" in page
 
 
+def test_the_page_warns_of_runs_of_several_commits(rows: list[Row]) -> None:
+    def page(rows: list[Row]) -> str:
+        return make_page(rows, expected={}, about={}, pictures=lambda scenario: [])
+
+    assert "several commits" not in page(rows)
+    ours = next(row for row in rows if row["controller"] == "quotapilot")
+    assert "several commits" in page([*rows, {**ours, "seed": 9, "commit": "def"}])
+
+
 def test_the_page_shows_what_was_not_measured(rows: list[Row]) -> None:
     expected = {"s1-test": {"parties"}, "s9-later": {"quotapilot"}}
     page = make_page(rows, expected=expected, about={"s9-later": "S9: later"}, pictures=lambda scenario: [])
