@@ -55,7 +55,7 @@ demo: venv ## Show one SLO being held, and what happens without (ARGS are the de
 .PHONY: lab lab-full
 lab: venv ## Compare controllers on real cgroups, as root: a short set, at most ten minutes (ARGS: run --help)
 	$(BIN)/python -m benchmarks.lab run --plan short $(ARGS)
-lab-full: venv ## The whole comparison; days, goes on where it was interrupted (ARGS='--plan core': six hours)
+lab-full: venv ## The whole comparison, 33 hours; goes on where it was interrupted (another plan: ARGS='--plan core', 7 hours)
 	$(BIN)/python -m benchmarks.lab run --plan full $(ARGS)
 
 .PHONY: check check-lint check-format check-types check-imports
