@@ -13,6 +13,7 @@ from controller.config import Config, ConfigError, merge
 from controller.simulation import Loop
 from tests.controller.policies import OFFLINE, ONLINE
 
+QUOTA: dict[str, Any] = {"rung0": {"actuator": "off"}}  # where a weight answers, no step is made
 LEARNING: dict[str, Any] = {"learner": {"enabled": True}}
 
 
@@ -28,7 +29,9 @@ def surges(changes: dict[str, Any], until: float = 70.0, seed: int = 3) -> Loop:
         "web", "/web", OnlineService(poisson_arrivals(rates, max(until, 60.0), seed=seed), 0.013, threads=8)
     )
     node.add_container("batch", "/batch", Hogs(4))
-    loop = Loop(node, {"web": ONLINE | {"image": "sha256:1"}, "batch": OFFLINE}, merge(Config(), changes))
+    loop = Loop(
+        node, {"web": ONLINE | {"image": "sha256:1"}, "batch": OFFLINE}, merge(Config(), QUOTA | changes)
+    )
     return loop.run(until)
 
 

@@ -78,7 +78,7 @@ def test_what_was_learnt_before_is_replayed_with_it(tmp_path: Path) -> None:
                 learner.reward("web", error, 1.0, -1.0)
         return learner
 
-    settings = {"learner": {"enabled": True}}
+    settings = {"learner": {"enabled": True}, "rung0": {"actuator": "off"}}
     unlearnt = record(tmp_path / "unlearnt.gz", **settings)
     learnt = record(tmp_path / "learnt.gz", teach=bold, **settings)
     limits = [[write.limit.cores for write in loop.node.writes] for loop in (unlearnt, learnt)]
