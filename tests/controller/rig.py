@@ -10,12 +10,12 @@ from typing import Literal
 from backends.base import Node, Refused
 from backends.cgroup import open_node
 from backends.simulator import SimulatedNode
-from controller.cases import Target
+from controller.cases import Target, WeightTarget
 from controller.config import Config, merge
 from controller.executor import Executor, Revision
 from controller.journal import Hold, Journal, JournalError
 from controller.restore import restore_journal
-from models.container import Container, CpuLimit
+from models.container import Container, CpuLimit, CpuWeight
 from tests.fakes.cgroup_tree import CgroupTree, FakeFiles
 
 Kind = Literal["v1", "v2", "simulated"]
@@ -170,12 +170,33 @@ class Rig:
         point = self.tree.directory("/")
         return ["/" + str(Path(path).parent.relative_to(point)) for path in self.files.written]
 
-    def tick(self, *targets: Target, seconds: float = 1.0) -> list[Revision]:
+    def weight(self, group: str) -> CpuWeight:
+        """What the group's files show; the weight of an idle group is of no meaning."""
+        if isinstance(self.node, SimulatedNode):
+            return self.node.weight(group)
+        file = "cpu.weight" if self.kind == "v2" else "cpu.shares"
+        return CpuWeight(int(self.tree.text(group, file)), self.tree.text(group, "cpu.idle") == "1")
+
+    def reweigh_from_outside(self, group: str, weight: CpuWeight) -> None:
+        """Somebody else writes a weight."""
+        if isinstance(self.node, SimulatedNode):
+            self.node.reweigh(group, weight)
+            return
+        files = FakeFiles(self.tree)
+        other = open_node(mountinfo_path=self.tree.mountinfo, proc=self.tree.proc, files=files)
+        other.reweigh(group, weight)
+        other.close()
+
+    def tick(
+        self, *targets: Target, seconds: float = 1.0, weights: Iterable[WeightTarget] = ()
+    ) -> list[Revision]:
         """One round after some time."""
         self.now += seconds
         listed = list(self.containers.values())
         seen = self.executor.keep_up(listed, self.now)
-        return seen + self.executor.apply({t.container: t for t in targets}, listed, self.now, self.now)
+        wanted = {target.group: target for target in weights}
+        limits = {target.container: target for target in targets}
+        return seen + self.executor.apply(limits, listed, self.now, self.now, wanted)
 
     def restore_all(self) -> list[Revision]:
         """An operator's restore."""
@@ -193,6 +214,11 @@ class Rig:
 def cut(container: str, cores: float, reference: float = 2.0, victim: str = "victim") -> Target:
     """A peer is to be cut to this."""
     return Target(container, cores, victim, f"claimed by {victim}", reference)
+
+
+def give_way(container: str, group: str = "") -> list[WeightTarget]:
+    """A peer is to give way by the weight of its group."""
+    return [WeightTarget(container, group or container, "victim", "claimed by victim")]
 
 
 def own(container: str, cores: float) -> Target:
