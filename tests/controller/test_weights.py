@@ -276,7 +276,7 @@ def test_crash_at_any_operation_leaves_nothing_behind(fake: Rig, back: bool) -> 
             assert nth > 5, "the crashes must have reached the writes"
             break
         fake.die()
-        restored, failed = fake.start(restore=True)
+        _, failed = fake.start(restore=True)
         assert failed == []
         assert fake.weight("/a") == OWN, f"crash at operation {nth}"
         assert fake.journal.weight_holds() == []

@@ -166,7 +166,7 @@ def _ratio(quota_us: int, period_us: int) -> float:
 
 
 def _refuse_when_idle(directory: Path) -> None:
-    if _read(directory, "cpu.idle"):
+    if (directory / "cpu.idle").exists() and _read(directory, "cpu.idle"):  # not before Linux 5.15
         raise refuse(errno.EINVAL)
 
 
