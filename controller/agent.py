@@ -305,7 +305,7 @@ class Agent:
             self._recording.restored(now, wall, reason)
         revisions = self._engine.restore_all(reason, now, wall)
         return {
-            "restored": [r.container for r in revisions if r.result == "restored"],
+            "restored": list(dict.fromkeys(r.container for r in revisions if r.result == "restored")),
             "failed": [f"{r.container}: {r.detail}" for r in revisions if r.result == "refused"],
         }
 

@@ -66,7 +66,7 @@ def diagnose(case: Case, round_: Round) -> Diagnosis:
     elif can_cut:
         found = Verdict.PEERS, "waits for CPU that less important peers use"
     elif worth_taking or round_.ledger.of_victim(case.id):
-        found = Verdict.EXHAUSTED, "waits for CPU, and every peer is at its floor"
+        found = Verdict.EXHAUSTED, "waits for CPU, and every peer is at its floor or gives way"
     else:
         found = Verdict.NOT_LOCAL, "waits, but for no peer that may be cut: for its own threads, or others"
     known = {name: round(value, 4) for name, value in numbers.items() if not math.isnan(value)}

@@ -39,7 +39,7 @@ def take_over(config: Config, node: CgroupNode) -> Journal | None:
     journal = Journal(Path(config.journal.run_dir))
     restored, failed = restore_journal(node, journal)
     for group in restored:
-        log.warning("an earlier agent left a limit on %s: given back", group)
+        log.warning("an earlier agent left a limit or weight on %s: given back", group)
     for failure in failed:
-        log.error("a limit that an earlier agent left can't be given back: %s", failure)
+        log.error("what an earlier agent left can't be given back: %s", failure)
     return journal

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from controller.demo.playground import HIGH_SHARES, Branch
+from controller.demo.playground import HIGH_SHARES, Branch, Playground
 from controller.demo.scene import Scene
 from tests.system.service import Service, busy
 
@@ -21,18 +21,14 @@ NO_LIMIT = {"-1", "max"}
 OWN_SHARES = "700"  # not the default, which taking cpu.idle away leaves
 
 
-class Sliced(Scene):
-    """The same with the offline group in a slice of its own: no sibling of the online one."""
+class Sliced(Playground):
+    """As `Scene`, with the offline group in a slice of its own: no sibling of the online one."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._branches = (
-            Branch("", HIGH_SHARES),
-            *(Branch(path, shares) for path, shares in (("/online", 1024), ("/slice", 1024))),
-            Branch("/slice/offline"),
-            Branch("/agent", HIGH_SHARES),
-        )
-        self.offline = self.prefix + "/slice/offline"
+        paths = ("/online", "/slice", "/slice/offline")
+        super().__init__((*map(Branch, paths), Branch("/agent", HIGH_SHARES)))
+        self.online, self.offline = f"{self.prefix}/online", f"{self.prefix}/slice/offline"
+        self.agent = f"{self.prefix}/agent"
 
 
 @pytest.fixture
@@ -54,15 +50,9 @@ def idle(service: Service) -> bool:
 
 def as_found(service: Service) -> bool:
     scene = service.scene
-    if scene.backend == "cgroup-v1":
-        assert idle(service) or scene.cpu_file(scene.offline, "cpu.shares").read_text().strip() in (
-            OWN_SHARES,
-            "1024",  # for a moment, between the two writes
-        )
-        weight = scene.cpu_file(scene.offline, "cpu.shares").read_text().strip() == OWN_SHARES
-    else:
-        weight = scene.cpu_file(scene.offline, "cpu.weight").read_text().strip() == "100"
-    return weight and not idle(service)
+    v1 = scene.backend == "cgroup-v1"
+    weight = scene.cpu_file(scene.offline, "cpu.shares" if v1 else "cpu.weight").read_text().strip()
+    return weight == (OWN_SHARES if v1 else "100") and not idle(service)
 
 
 def test_a_sibling_gives_way_by_cpu_idle_and_has_its_weight_back_at_the_end(service: Service) -> None:
