@@ -77,6 +77,10 @@ def _parser() -> argparse.ArgumentParser:
 
     add_replay(commands)
 
+    from controller.tuning.cli import add_tune
+
+    add_tune(commands)
+
     from controller.demo.cli import add_demo  # its options belong with the demo
 
     add_demo(commands)

@@ -11,7 +11,7 @@ from rich.console import Console
 from controller.cli import main
 from controller.status import render
 
-COMMANDS = ("run", "demo", "record", "replay", "status", "restore", "check-config")
+COMMANDS = ("run", "demo", "record", "replay", "tune", "status", "restore", "check-config")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], *([command, "--help"] for command in COMMANDS)])

@@ -30,22 +30,23 @@ SURGE = [(0.0, 25.0), (5.0, 100.0), (25.0, 25.0)]
 def record(
     path: Path,
     until: float = 40.0,
-    max_bytes: int = 10**9,
+    plain: bool = False,
     teach: Callable[[Learner], Learner] | None = None,
     **settings: Any,
 ) -> Loop:
-    """A surge beside busy loops, with everything in it that a recording may hold, recorded."""
+    """A surge beside busy loops, recorded; with everything in it that a recording may hold, or `plain`."""
     node = SimulatedNode(2)
     node.add_group("/pod")
     service = OnlineService(poisson_arrivals(SURGE, until, seed=3), 0.013, threads=8)
     node.add_container("web", "/pod/web", service)
     node.add_container("batch", "/batch", Hogs(4))
-    node.add_container("short", "/short", Hogs(1))
+    if not plain:
+        node.add_container("short", "/short", Hogs(1))
     config = merge(Config(), settings)
     loop = Loop(node, {"web": ONLINE, "batch": OFFLINE, "short": OFFLINE}, config)
-    recording = AgentRecording(path, config, node, "n1", max_bytes)
-    plain = loop.engine
-    parts = recording.tapped(node, plain.discovery, plain.latencies, plain.health)
+    recording = AgentRecording(path, config, node, "n1", 10**9)
+    bare = loop.engine
+    parts = recording.tapped(node, bare.discovery, bare.latencies, bare.health)
     loop.engine = Engine(config, *parts, loop.feed)
     loop.feed.on_record.append(recording.tell)
     if teach is not None:
@@ -53,6 +54,8 @@ def record(
 
     def each_tick(now: float) -> None:
         recording.end_tick(loop.engine)
+        if plain:
+            return
         if now == 10.0:
             node.vanish("/short")
         if now == 12.0:
@@ -66,7 +69,7 @@ def record(
 
     loop.run(until, each_tick)
     recording.close()
-    assert recording.file.lost == 0 or max_bytes < 10**9
+    assert recording.file.lost == 0
     return loop
 
 
