@@ -11,8 +11,8 @@ of the real one (`models.arrivals`), and serves what the victim really got and w
 
 with one step more, n, for each `control.settle` that a claim is old: so deep could the engine have cut.
 `need` is what it would hold: it cuts no further while a queue drains within `control.drain`, and gives back
-up to the forecast demand and `recovery.reserve_ratio`. A peer that gives way by weight gives all that is
-needed and keeps no reserve free. What the victim uses less than in reality, because its queue is gone sooner,
+up to the forecast demand and `recovery.reserve_ratio`. A peer that gives way by weight gives all that the
+victim asks for, and has the rest. What the victim uses less than really, because its queue is gone sooner,
 goes back to peers that wait for CPU: the same work is not done twice. Its own limit, where that is what
 throttles it, rises by a step for each settle time.
 
@@ -53,12 +53,12 @@ class Worth:
 @dataclass(frozen=True, slots=True)
 class _Moment:
     """One tick of one victim: its use, what the shadow's cuts would take of each peer's use for it, how much
-    its own raised limit would give it, whether a cut keeps a reserve free, and whether its peers wait."""
+    its own raised limit would give it, whether peers give way by weight, and whether they wait for CPU."""
 
     use_cores: float
     cuts: dict[str, float]
     raised_cores: float
-    reserve_cores: float
+    by_weight: bool
     peers_wait: bool
 
 
@@ -122,7 +122,7 @@ class Shadow:
                 use_cores=_use(seen, n),
                 cuts=cuts,
                 raised_cores=_raised(seen, n, victim.raised_seconds, config),
-                reserve_cores=_reserve(claims, seen.cpus, config),
+                by_weight=any(claim.rung != QUOTA for claim in claims),
                 peers_wait=_wait(seen, victim.claimed, config),
             )
             slo = container.slo.latency_seconds
@@ -130,7 +130,7 @@ class Shadow:
             idle = victim.idle_latency.see(latency, well, seconds)
             served = moment.use_cores * seconds
             for known in victim.arrivals.push(moment, seconds, served, latency - idle):
-                self._serve(container.id, victim, *known, latency, slo, config)
+                self._serve(container.id, victim, *known, latency, slo, seen.cpus, config)
 
     def of(self, container_id: str) -> Worth:
         """The sums of one container."""
@@ -154,13 +154,15 @@ class Shadow:
         arrived: float,
         latency: float,
         slo: float,
+        cpus: int,
         config: Config,
     ) -> None:
         """Let a moment go by in the shadow, in which so many CPU seconds of work came."""
         demand = _highest_demand(victim, seconds, arrived, config.forecast.fast_window)
-        need = demand + victim.queue_core_seconds / config.control.drain + moment.reserve_cores
+        need = demand + victim.queue_core_seconds / config.control.drain
+        need += config.recovery.reserve_ratio * cpus
         could_free = sum(moment.cuts.values())
-        freed = min(could_free, max(0.0, need - moment.use_cores))
+        freed = could_free if moment.by_weight else min(could_free, max(0.0, need - moment.use_cores))
         capacity = max(moment.use_cores + freed + moment.raised_cores, 1e-3)
         work = victim.queue_core_seconds + arrived
         victim.queue_core_seconds = max(0.0, work - capacity * seconds)
@@ -171,9 +173,11 @@ class Shadow:
         mine.violation_seconds += (latency > slo) * seconds
         mine.saved_seconds += (latency > slo and victim.helped and not late) * seconds
         if freed > 0:
+            # Who gives way by weight takes back whatever is left; a quota keeps it.
+            taken = max(0.0, served - moment.use_cores * seconds) if moment.by_weight else freed * seconds
             for peer, cores in moment.cuts.items():
-                self._worth(peer).taken_core_seconds += freed * cores / could_free * seconds
-        elif moment.peers_wait:
+                self._worth(peer).taken_core_seconds += taken * cores / could_free
+        if moment.peers_wait and (moment.by_weight or freed <= 0):
             spare = max(0.0, moment.use_cores * seconds - served)
             for peer, cores in victim.claimed.items():
                 self._worth(peer).taken_core_seconds -= spare * cores / sum(victim.claimed.values())
@@ -222,11 +226,6 @@ def _raised(seen: Observation, row: int, raised_seconds: float, config: Config) 
         ceiling = float(seen.base_cores[row]) * own.ceiling_ratio
     steps = 1 + math.floor(raised_seconds / config.control.settle)
     return max(0.0, min(limit * (1 + own.step_ratio) ** steps, ceiling, seen.cpus) - limit)
-
-
-def _reserve(claims: list[Claim], cpus: int, config: Config) -> float:
-    by_weight = any(claim.rung != QUOTA for claim in claims)
-    return 0.0 if by_weight else config.recovery.reserve_ratio * cpus
 
 
 def _wait(seen: Observation, peers: Mapping[str, float], config: Config) -> bool:

@@ -56,7 +56,8 @@ class Player:
             self._free[situation, seed] = _used(free, situation)
         lost = self._free[situation, seed] - _used(loop.node, situation)
         violated = violation_seconds(situation, seed, loop.latencies.finished[ONLINE])
-        return Outcome(violated, lost, len(loop.node.writes))
+        writes = [one for one in loop.records("revision") if one.data["result"] in ("applied", "restored")]
+        return Outcome(violated, lost, len(writes))
 
 
 def without_control(situation: Situation, seed: int) -> float:

@@ -42,12 +42,14 @@ class Online(_Part):
 
 
 class Peer(_Part):
-    """A batch container: busy loops, all the time or in the stretches `active`."""
+    """A batch container: busy loops, all the time or in the stretches `active`. `reweight`: it may give way
+    by weight, which needs no gains; else by quota only."""
 
     name: str
     workers: int = Field(default=4, ge=1)
     active: tuple[tuple[float, float], ...] | None = None
     floor_cores: Cores = 0.1
+    reweight: bool = False
 
 
 class Situation(_Part):
@@ -95,6 +97,7 @@ class Situation(_Part):
                 "tier": "offline",
                 "priority": tiers.get("offline", 0),
                 "floor_cores": peer.floor_cores,
+                "reweight": peer.reweight,
             }
             for peer in self.peers
         }

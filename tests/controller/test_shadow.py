@@ -20,14 +20,24 @@ Rates = list[tuple[float, float]]
 
 
 def world(
-    rates: Rates, dry_run: bool, *, hogs: int = 4, limit: CpuLimit | None = None, mute: bool = False
+    rates: Rates,
+    dry_run: bool,
+    *,
+    hogs: int = 4,
+    limit: CpuLimit | None = None,
+    mute: bool = False,
+    rung0: str = "off",
 ) -> Loop:
     node = SimulatedNode(2)
     service = OnlineService(poisson_arrivals(rates, UNTIL, seed=3), 0.013, threads=8)
     node.add_container("web", "/web", service, limit=limit or CpuLimit())
     node.add_container("batch", "/batch", Hogs(hogs))
     # As people have it: no rung below the quota.
-    loop = Loop(node, {"web": ONLINE, "batch": OFFLINE}, merge(Config(), {"dry_run": dry_run}))
+    loop = Loop(
+        node,
+        {"web": ONLINE, "batch": OFFLINE},
+        merge(Config(), {"dry_run": dry_run, "rung0": {"actuator": rung0}}),
+    )
     if mute:
         loop.latencies.muted.add("web")
     return loop.run(UNTIL)
@@ -58,6 +68,16 @@ def test_expected_is_what_the_active_agent_does(rates: Rates) -> None:
     assert found.taken_core_seconds == pytest.approx(taken, rel=0.5, abs=2.0)
     assert dry.engine.shadow.of("batch").saved_seconds == 0
     assert dry.engine.shadow.of("web").taken_core_seconds == 0
+
+
+def test_who_gives_way_by_weight_loses_next_to_nothing() -> None:
+    rates: Rates = [(0, 25), (10, 100), (35, 25)]
+    dry, active = world(rates, True, rung0="idle"), world(rates, False, rung0="idle")
+    assert dry.engine.shadow is not None
+    found = dry.engine.shadow.total()
+    assert found.saved_seconds == pytest.approx(violated(dry) - violated(active), rel=0.15)
+    assert used(dry, "/batch") == pytest.approx(used(active, "/batch"), abs=0.5)
+    assert found.taken_core_seconds == pytest.approx(0.0, abs=2.5)
 
 
 def test_an_overload_that_nothing_can_hold_is_not_promised_to_be_held() -> None:
