@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from backends.base import Node
+from backends.base import Gone, Node, Refused
 from controller.bounds import Budget, lowered, raised
 from controller.cases import Alert, Target, WeightTarget
 from controller.config import Config
@@ -132,11 +132,22 @@ class Executor:
         level = self.settings.rung0.level
         carried = {c.id: carrier(c.cgroup, level) for c in containers}
         spared = {carried[c.id] for c in containers if not (c.adjustable and c.reweight)}
+        here = {c.id: c for c in containers}
         return {
             group: target
             for group, target in weights.items()
             if group and carried.get(target.container) == group and group not in spared
+            if self._is_there(here[target.container])
         }
+
+    def _is_there(self, container: Container) -> bool:
+        """False when its path has vanished, or belongs to another group by now."""
+        try:
+            return self._node.inode(container.cgroup) == container.inode
+        except Gone:
+            return False
+        except Refused:
+            return True
 
     def _apply_limits(
         self, targets: Mapping[str, Target], containers: Sequence[Container], now_seconds: float, wall: float

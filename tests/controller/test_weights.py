@@ -200,6 +200,12 @@ def test_vanished_group_is_forgotten(fake: Rig) -> None:
     assert not fake.weight("/a").idle
 
 
+def test_later_group_of_the_same_path_is_not_touched(fake: Rig) -> None:
+    fake.tree.replace("/a")
+    assert fake.tick(weights=give_way("/a")) == []
+    assert not fake.weight("/a").idle
+
+
 def test_nothing_is_set_that_the_journal_does_not_know_and_all_is_given_back(rig: Rig) -> None:
     rig.add("/b")
     rig.tick(weights=give_way("/a"))
