@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+
 from controller.claims import Ledger
 from controller.config import Config
 from controller.states import Event, State, transition
+from models.container import FloatArray
 from models.control import Gains, Sensitivity
 from models.learner import Learner, LearnerSettings
 from models.observation import Observation
@@ -39,6 +42,15 @@ class Step:
     boldness: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A test under way: the peers held back for it, the signal that should get better, and since when."""
+
+    suspects: tuple[str, ...]
+    metric: str
+    since_seconds: float
+
+
 @dataclass(slots=True)
 class Case:
     """One container as a victim. `own_cores` is its own raised limit, None while it has its base.
@@ -46,7 +58,8 @@ class Case:
     `ill_at_seconds` is when a rule of its was last not clear: until then it missed CPU, or caught up on what
     it had missed, and its use says nothing about what it needs. `hurt_demand_cores` is what it needed when
     its peers hurt it: below a safe part of that, peers may have their limits back even where the sum of all
-    demands exceeds the node.
+    demands exceeds the node. `suspects` holds, for each peer, the score of the last ranking and what it was
+    made of.
     """
 
     id: str
@@ -65,7 +78,17 @@ class Case:
     gave_back_at_seconds: float = float("-inf")
     relapses: int = 0
     acquitted: dict[str, float] = field(default_factory=dict)
+    probe: Probe | None = None
+    suspects: dict[str, dict[str, float]] = field(default_factory=dict)
     gone: bool = False
+
+    def tests(self, peer: str) -> bool:
+        """Whether a peer is held back for a probe that is under way."""
+        return self.probe is not None and peer in self.probe.suspects
+
+    def suspicion_of(self, peers: list[str]) -> FloatArray:
+        """The scores of the last ranking."""
+        return np.array([self.suspects.get(peer, {}).get("score", 0.0) for peer in peers])
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +176,7 @@ class Round:
         if case.state is State.NORMAL:
             case.verdict, case.step, case.relapses = None, None, 0
             case.hurt_demand_cores, case.need_known = None, False
+            case.probe, case.suspects = None, {}
 
     def boldness(self, case: Case, error: float) -> float:
         """How many times as large as the gains say its next step is to be; 1 where nothing is learnt."""

@@ -19,7 +19,7 @@ class Claim:
     `target_cores` is the limit it wants for the peer, infinite for a weight. `reference_cores` is what the
     peer used when it was first claimed: the measure of what is withheld from it. `not_before_seconds` delays
     the next raise after a relapse, up to `hurt_cores`, the level that hurt. `helped`: the victim got well
-    while it stood.
+    while it stood. `guilty`: a probe has shown that holding this peer back helps.
     """
 
     victim: str
@@ -33,6 +33,7 @@ class Claim:
     idle_since_seconds: float | None = None
     moved_at_seconds: float = 0.0
     helped: bool = False
+    guilty: bool = False
 
 
 @dataclass

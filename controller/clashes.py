@@ -65,7 +65,9 @@ def _windows(config: Config) -> Iterator[Clash]:
         if seconds < TICKS_IN_A_WINDOW * config.tick:
             yield Clash((key, "tick"), f"{key} ({seconds:g}s) is shorter than four ticks of {config.tick:g}s")
     holds = {f"rules.{name}.hold": rule.hold for name, rule in config.rules.items()}
-    for key, seconds in (windows | holds | {"control.settle": config.control.settle}).items():
+    kept = windows | holds | {"control.settle": config.control.settle}
+    kept |= {f"interference.{key}": getattr(config.interference, key) for key in ("window", "probe_max")}
+    for key, seconds in kept.items():
         if seconds > slow:
             text = f"{key} ({seconds:g}s) is longer than forecast.slow_window ({slow:g}s), all that is kept"
             yield Clash((key, "forecast.slow_window"), text)
@@ -102,6 +104,13 @@ def _paces(config: Config) -> Iterator[Clash]:
                 f"{key} ({seconds:g}s) is shorter than executor.min_interval ({least:g}s): "
                 "the next step would be decided before this one is written",
             )
+    probe, settle = config.interference.probe_min, config.control.settle
+    if probe <= settle:
+        yield Clash(
+            ("interference.probe_min", "control.settle"),
+            f"interference.probe_min ({probe:g}s) is not longer than control.settle ({settle:g}s): "
+            "a probe would be judged before its cut could show an effect",
+        )
 
 
 def _steps(config: Config) -> Iterator[Clash]:

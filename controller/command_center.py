@@ -4,6 +4,7 @@ roll call   who is there                                          (controller.ro
 gate        the node itself must be well                          (controller.gate)
 rules       who is hurt?                                          (controller.rules)
 diagnosis   why: own limit, peers, nothing here, nothing left     (controller.diagnosis)
+suspects    which peers: ranked, tested, acquitted                (controller.suspects)
 rung 0      peers that can give way by weight do so first         (controller.rung0)
 relief      raise its own limit or cut peers, one small step      (controller.relief)
 recovery    give back what the forecast has room for              (controller.recovery)
@@ -27,6 +28,7 @@ from controller.recovery import calm
 from controller.relief import learn, relieve
 from controller.roll_call import call
 from controller.rules import Findings, RuleBook
+from controller.suspects import conclude
 from models.learner import Learner
 from models.observation import Observation
 
@@ -64,6 +66,7 @@ class CommandCenter:
         return round_.decision
 
     def _treat(self, case: Case, found: Findings, round_: Round) -> None:
+        conclude(case, round_)
         if not self.settings.dry_run:  # what was not done has no outcome
             learn(case, round_)
         finding = found.fired.get(case.id)

@@ -3,6 +3,9 @@
 Evidence against others is taken as low percentiles over the diagnosis window, like the rules': what was so
 for nearly all of it. A burst of a peer that has ended is therefore no evidence any more. Being throttled
 acquits others, so there the high percentile counts: while a group throttles, PSI proves nothing about peers.
+
+A peer that comes in bursts, again and again, is seen otherwise: when its use and the victim's waiting move
+together beyond chance (`models.interference`), the means over the window count instead, for that peer alone.
 """
 
 from __future__ import annotations
@@ -15,28 +18,34 @@ from numpy.typing import NDArray
 
 from controller.cases import Case, Round, Verdict
 from controller.eligibility import may_claim
-from models.container import FloatArray
+from controller.suspects import suspicion
+from models.container import BoolArray, FloatArray
 from models.rates import NODE
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """The verdict, why, the numbers behind it, and the peers that could be cut (rows).
+    """The verdict, why, the numbers behind it, the peers that could be cut (rows) and what each uses.
 
-    `headroom_cores` is what the node has free for raising the victim's own limit; 0 when that is too little.
+    `several`: more than one of them is at work. `headroom_cores` is what the node has free for raising the
+    victim's own limit; 0 when that is too little.
     """
 
     verdict: Verdict
     reason: str
     numbers: dict[str, float]
     peers: NDArray[np.intp]
+    use_cores: FloatArray
+    several: bool
     headroom_cores: float
 
 
 def diagnose(case: Case, round_: Round) -> Diagnosis:
     """What is wrong with a container for which a rule fires, and who could give."""
     settings = round_.settings.diagnosis
-    peers, use, reclaimable = _peers(case, round_)
+    peers, use, reclaimable, in_step = _peers(case, round_)
+    mean_use = _mean("cpu_usage_cores", round_)[peers]
+    several = bool(np.count_nonzero(mean_use >= settings.min_reclaimable_cores) > 1)
     headroom = _headroom(round_)
     numbers = {
         "cpu_throttled_ratio": _evidence("cpu_throttled_ratio", 100 - settings.percentile, case, round_),
@@ -62,7 +71,11 @@ def diagnose(case: Case, round_: Round) -> Diagnosis:
     elif math.isnan(wait) and math.isnan(run_delay):
         found = Verdict.DIAGNOSING, "no signal says whether it waits for CPU; no peer is cut without one"
     elif not (wait >= settings.wait_ratio or run_delay >= settings.run_delay_ratio):
-        found = Verdict.NOT_LOCAL, "neither throttled nor waiting for CPU"
+        reclaimable = np.where(in_step, reclaimable, 0.0)
+        if reclaimable.any() and _waits_now_and_then(case, round_):
+            found = Verdict.PEERS, "waits for CPU again and again, whenever a less important peer runs"
+        else:
+            found = Verdict.NOT_LOCAL, "neither throttled nor waiting for CPU"
     elif can_cut:
         found = Verdict.PEERS, "waits for CPU that less important peers use"
     elif worth_taking or round_.ledger.of_victim(case.id):
@@ -70,7 +83,8 @@ def diagnose(case: Case, round_: Round) -> Diagnosis:
     else:
         found = Verdict.NOT_LOCAL, "waits, but for no peer that may be cut: for its own threads, or others"
     known = {name: round(value, 4) for name, value in numbers.items() if not math.isnan(value)}
-    return Diagnosis(*found, known, peers[reclaimable > 0], headroom)
+    takes = reclaimable > 0
+    return Diagnosis(*found, known, peers[takes], use[takes], several, headroom)
 
 
 def ceiling_cores(case: Case, round_: Round) -> float:
@@ -106,8 +120,9 @@ def _evidence(metric: str, percent: float, case: Case, round_: Round) -> float:
     return float(round_.seen.percentile(metric, percent, window)[round_.seen.history.row[case.id]])
 
 
-def _peers(case: Case, round_: Round) -> tuple[NDArray[np.intp], FloatArray, FloatArray]:
-    """Rows of the peers that may be claimed, what each uses, and how much of that is above its floor."""
+def _peers(case: Case, round_: Round) -> tuple[NDArray[np.intp], FloatArray, FloatArray, BoolArray]:
+    """Rows of the peers that may be claimed, what each uses, how much of that is above its floor, and whose
+    use moves in step with the victim's waiting. Notes the suspicion against each in the case."""
     seen, settings = round_.seen, round_.settings.diagnosis
     rows = [
         n
@@ -117,9 +132,30 @@ def _peers(case: Case, round_: Round) -> tuple[NDArray[np.intp], FloatArray, Flo
     peers = np.array(rows, np.intp)
     low = seen.percentile("cpu_usage_cores", settings.percentile, settings.window)
     use = np.nan_to_num(low[peers])
+    in_step = np.zeros(len(peers), bool)
+    if len(peers) and case.id != NODE and round_.settings.interference.enabled:
+        found = suspicion(case, peers, round_)
+        case.suspects = {seen.containers[row].id: found.numbers(n) for n, row in enumerate(rows)}
+        in_step = found.evidence["correlation"] > 0
+        use = np.where(in_step, np.fmax(_mean("cpu_usage_cores", round_)[peers], use), use)
     floor = np.array([seen.containers[n].floor_cores for n in rows])
     # A group held at its floor is seen a little above it: quota is handed out in slices.
-    return peers, use, np.where(use > floor * 1.1 + 0.01, use - floor, 0.0)
+    return peers, use, np.where(use > floor * 1.1 + 0.01, use - floor, 0.0), in_step
+
+
+def _waits_now_and_then(case: Case, round_: Round) -> bool:
+    settings, row = round_.settings.diagnosis, round_.seen.history.row[case.id]
+    wait, delay = (_mean(metric, round_)[row] for metric in ("cpu_wait_ratio", "cpu_run_delay_ratio"))
+    return bool(wait >= settings.wait_ratio or delay >= settings.run_delay_ratio)
+
+
+def _mean(metric: str, round_: Round) -> FloatArray:
+    """The mean over the diagnosis window per row, what is not known left out; NaN where nothing is."""
+    values = round_.seen.history.window(metric, round_.settings.diagnosis.window)
+    known = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        mean: FloatArray = np.where(known, values, 0.0).sum(axis=0, dtype=float) / known.sum(axis=0)
+    return mean
 
 
 def _headroom(round_: Round) -> float:

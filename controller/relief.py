@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
 from controller.cases import Case, Round, Step, Verdict, gains_of
@@ -10,6 +13,7 @@ from controller.diagnosis import Diagnosis, ceiling_cores, diagnose
 from controller.rules import Finding
 from controller.rung0 import ask_to_give_way
 from controller.states import Event, State
+from controller.suspects import choose
 from models.control import cut
 
 MOST_DOUBLINGS = 16
@@ -30,7 +34,8 @@ def relieve(case: Case, finding: Finding, round_: Round) -> None:
         if _settled(case, finding, round_):
             _raise_own(case, finding, diagnosis, round_)
     elif diagnosis.verdict in (Verdict.PEERS, Verdict.OWN_LIMIT) and _settled(case, finding, round_):
-        _cut_peers(case, finding, diagnosis, inputs, round_)
+        accused = _accused(case, finding, diagnosis, round_)
+        _cut_peers(case, finding, accused, {**inputs, "suspects": dict(case.suspects)}, round_)
 
 
 def learn(case: Case, round_: Round) -> None:
@@ -83,8 +88,20 @@ def _settled(case: Case, finding: Finding, round_: Round) -> bool:
     return not (pace > 0 and (values[last] - finding.target) / pace <= control.drain)
 
 
+def _accused(case: Case, finding: Finding, diagnosis: Diagnosis, round_: Round) -> Diagnosis:
+    """The diagnosis with those peers only who are to blame as far as is known, and what each uses now."""
+    seen, rows = round_.seen, diagnosis.peers
+    use = np.fmax(seen.recent("cpu_usage_cores")[rows], diagnosis.use_cores)
+    use = np.minimum(np.nan_to_num(use), seen.limit_cores[rows])
+    chosen = np.ones(len(rows), bool)
+    if diagnosis.verdict is Verdict.PEERS and diagnosis.several:
+        gives = use - np.array([seen.containers[n].floor_cores for n in rows])
+        chosen = choose(case, finding.metric, finding.error, rows, gives, round_)
+    return replace(diagnosis, peers=rows[chosen], use_cores=use[chosen])
+
+
 def _cut_peers(
-    case: Case, finding: Finding, diagnosis: Diagnosis, inputs: dict[str, float], round_: Round
+    case: Case, finding: Finding, diagnosis: Diagnosis, inputs: dict[str, Any], round_: Round
 ) -> None:
     seen, rows = round_.seen, ask_to_give_way(case, finding, diagnosis, inputs, round_)
     mixed = len(rows) < len(diagnosis.peers)
@@ -92,7 +109,7 @@ def _cut_peers(
         return
     peers = [seen.containers[n] for n in rows]
     names = [peer.id for peer in peers]
-    use = np.minimum(np.nan_to_num(seen.recent("cpu_usage_cores")[rows]), seen.limit_cores[rows])
+    use = diagnosis.use_cores[np.isin(diagnosis.peers, rows)]
     cost = 1.0 + (seen.priority[rows] - seen.priority[rows].min()) / 50
     boldness = round_.boldness(case, finding.error)
     step = cut(

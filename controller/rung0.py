@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ from models.rates import NODE
 
 
 def ask_to_give_way(
-    case: Case, finding: Finding, diagnosis: Diagnosis, inputs: dict[str, float], round_: Round
+    case: Case, finding: Finding, diagnosis: Diagnosis, inputs: dict[str, Any], round_: Round
 ) -> NDArray[np.intp]:
     """Claim by weight the peers found guilty for which that can work and has not been done; the rows of the
     others, which only a quota can hold back."""

@@ -303,6 +303,28 @@ class DiagnosisConfig(_Section):
     acquit_for: Seconds = 60.0
 
 
+class InterferenceConfig(_Section):
+    enabled: bool = True
+    window: PositiveSeconds = 30.0
+    least: Ratio = 0.1
+    group_share: Annotated[Ratio, Field(gt=0)] = 0.5
+    deep_ratio: float = Field(default=2.0, ge=1)
+    alike_ratio: Annotated[Ratio, Field(gt=0)] = 0.5
+    probe_min: PositiveSeconds = 2.0
+    probe_max: PositiveSeconds = 5.0
+    probe_z: float = Field(default=2.0, ge=1, le=10)
+    probe_gain_ratio: Annotated[Ratio, Field(gt=0)] = 0.2
+
+    @model_validator(mode="after")
+    def _order(self) -> InterferenceConfig:
+        if self.probe_min > self.probe_max:
+            raise ValueError(
+                f"probe_min: {self.probe_min:g}s is longer than probe_max ({self.probe_max:g}s): "
+                "a probe would end before it may be judged"
+            )
+        return self
+
+
 class ControlConfig(_Section):
     model: Literal["auto", "prior", "proportional"] = "auto"
     gain: Factor = 0.8
@@ -509,6 +531,7 @@ class Config(_Section):
     discovery: DiscoveryConfig = DiscoveryConfig()
     rules: dict[RuleName, RuleConfig] = Field(default={}, validate_default=True)
     diagnosis: DiagnosisConfig = DiagnosisConfig()
+    interference: InterferenceConfig = InterferenceConfig()
     control: ControlConfig = ControlConfig()
     learner: LearnerConfig = LearnerConfig()
     recovery: RecoveryConfig = RecoveryConfig()

@@ -145,7 +145,14 @@ def _container(engine: Engine, n: int, found: Container) -> dict[str, Any]:
         "claims": [
             {"peer": claim.peer, "rung": claim.rung, "target_cores": _number(claim.target_cores)}
             | {"since": _since(engine, claim.since_seconds)}
+            | {"probe": case is not None and case.tests(claim.peer), "guilty": claim.guilty}
             for claim in center.ledger.of_victim(found.id)
+        ],
+        "suspects": [
+            {"peer": peer, **numbers}
+            for peer, numbers in sorted(
+                case.suspects.items() if case else (), key=lambda item: -item[1]["score"]
+            )
         ],
         "holds": [
             {"victim": claim.victim, "rung": claim.rung, "target_cores": _number(claim.target_cores)}

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from controller.executor import Result
 from controller.states import State
+from models.interference import WEIGHTS
 from models.learner import SEVERITIES
 
 Schema = dict[str, Any]
@@ -50,8 +51,9 @@ def _record(properties: dict[str, Schema], optional: tuple[str, ...] = ()) -> Sc
     return _object({"seq": WHOLE, "time": TIME, **properties}, optional)
 
 
-def _claim(other: str) -> Schema:
-    return _object({other: TEXT, "rung": RUNG, "target_cores": _or_null(NUMBER, "by weight"), "since": TIME})
+def _claim(other: str, more: dict[str, Schema] | None = None) -> Schema:
+    common = {"rung": RUNG, "target_cores": _or_null(NUMBER, "by weight"), "since": TIME}
+    return _object({other: TEXT, **common, **(more or {})})
 
 
 _BY_METRIC: Schema = {"type": "object", "additionalProperties": _ref("Windows")}
@@ -92,8 +94,15 @@ SCHEMAS: dict[str, Schema] = {
         }
     ),
     "Slo": _object({"latency_seconds": NUMBER, "percentile": NUMBER}),
-    "Claim": _claim("peer"),
+    "Claim": _claim(
+        "peer",
+        {
+            "probe": {**FLAG, "description": "Held back to see whether that helps; else it is let go."},
+            "guilty": {**FLAG, "description": "A probe has shown that holding it back helps."},
+        },
+    ),
     "Hold": _claim("victim"),
+    "Suspect": _object({"peer": TEXT, "score": NUMBER, **dict.fromkeys(WEIGHTS, NUMBER)}),
     "Container": _object(
         {
             "id": TEXT,
@@ -121,6 +130,7 @@ SCHEMAS: dict[str, Schema] = {
             "memory_bytes": _or_null(NUMBER, _MEASURED),
             "slo": _or_null(_ref("Slo"), "none is promised"),
             "claims": {**_array(_ref("Claim")), "description": "What it holds of its peers."},
+            "suspects": {**_array(_ref("Suspect")), "description": "Who may be to blame, worst first."},
             "holds": {**_array(_ref("Hold")), "description": "What is held of it, and for whom."},
             "hands_off": {**FLAG, "description": "Its limit is contended, so it is left alone."},
             "shadow": _or_null(_object(_WORTH), _NEVER_DRY),
