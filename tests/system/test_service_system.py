@@ -91,6 +91,10 @@ def test_dry_run_tells_and_writes_nothing(service: Service) -> None:
     assert free(service)
     assert service.get("/api/v1/node")["mode"] == "dry-run"
     assert not (service.directory / "run").exists()
+    service.hurt_until(lambda: service.get("/api/v1/node")["shadow"]["violation_minutes"] > 0)
+    assert "violation minutes" in service.run("status", "--url", service.url).stdout
+    assert service.signal(signal.SIGTERM) == 0
+    assert "dry run of" in service.log(), "what it was worth is printed at the end"
 
 
 def test_what_it_saw_is_recorded_and_replayed_exactly(service: Service) -> None:
