@@ -45,6 +45,7 @@ class CommandCenter:
         self.gate = Gate()
         self.learner = Learner(learner_settings_of(settings))
         self._experience = Experience()
+        self._standing = rung0.Standing()
         self._arbiter = Arbiter(settings.executor.min_interval)
 
     def decide(self, seen: Observation) -> Decision:
@@ -61,7 +62,7 @@ class CommandCenter:
                     log.exception("%s: its decision failed", case.id)
                     round_.decision.alerts.append(Alert("stood-down", case.id, f"no decision: {error}"))
         round_.decision.targets = settle(self.cases.values(), round_)
-        round_.decision.weights = rung0.weights(round_)
+        round_.decision.weights = rung0.weights(round_, self._standing)
         self._experience.follow(self.cases, self.learner, round_)
         return round_.decision
 
@@ -99,4 +100,5 @@ class CommandCenter:
             self.ledger.release(claim)
         for case in self.cases.values():
             case.own_cores, case.step = None, None
+        self._standing.rest(now_seconds + self.settings.diagnosis.acquit_for)
         self._experience.drop()

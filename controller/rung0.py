@@ -5,6 +5,8 @@ A weight costs the peer nothing while there is CPU left, so it comes first where
 only what its victim leaves. If the pressure lasts, nothing drains, and the peer still uses CPU that the
 victim waits for, the diagnosis names the peer again, and the quota (rung 1) is the next answer. It goes
 back first, the weight after it.
+
+With `rung0.when: always` peers give way before anybody is hurt, and a quota is the first answer to pressure.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from controller.rules import Finding
 from controller.rungs import helps, within
 from controller.states import Event, State
 from models.rates import NODE
+
+ALWAYS = "always"
 
 
 def ask_to_give_way(
@@ -80,9 +84,9 @@ def prune(cases: Iterable[Case], round_: Round) -> None:
             case.step = None
 
 
-def weights(round_: Round) -> dict[str, WeightTarget]:
+def weights(round_: Round, standing: Standing) -> dict[str, WeightTarget]:
     """The groups that are to give way, by group."""
-    wanted: dict[str, WeightTarget] = {}
+    wanted = standing.of(round_) if round_.settings.rung0.when == ALWAYS else {}
     for claim in round_.ledger:
         row = round_.seen.row(claim.peer)
         if claim.rung == QUOTA or row is None:
@@ -93,8 +97,50 @@ def weights(round_: Round) -> dict[str, WeightTarget]:
     return wanted
 
 
+class Standing:
+    """The groups that give way all the time, to whoever is more important and could be hurt by them.
+
+    Found anew only when something that matters has changed, as it looks at every pair.
+    """
+
+    def __init__(self) -> None:
+        self._known: object = None
+        self._wanted: dict[str, WeightTarget] = {}
+        self._not_before_seconds = -math.inf
+
+    def rest(self, until_seconds: float) -> None:
+        """Somebody has given everything back by hand: nothing is asked for until then."""
+        self._not_before_seconds = until_seconds
+
+    def of(self, round_: Round) -> dict[str, WeightTarget]:
+        """By group. The dictionary is the caller's."""
+        seen = round_.seen
+        if round_.now < self._not_before_seconds:
+            return {}
+        who = (seen.containers, seen.priority.tobytes(), seen.allowed_cpus)
+        known = (who, seen.rung0_groups, seen.hands_off)
+        if known != self._known:
+            self._known, self._wanted = known, self._find(round_)
+        return dict(self._wanted)
+
+    def _find(self, round_: Round) -> dict[str, WeightTarget]:
+        containers = round_.seen.containers
+        wanted: dict[str, WeightTarget] = {}
+        for n, group in enumerate(round_.seen.rung0_groups):
+            if not group or group in wanted:
+                continue
+            for victim in containers:
+                if _group(victim.id, n, round_):
+                    reason = f"{victim.id} comes first all the time"
+                    wanted[group] = WeightTarget(containers[n].id, group, victim.id, reason)
+                    break
+        return wanted
+
+
 def _untried(case: Case, peer_row: int, round_: Round) -> bool:
     rung = round_.settings.rung0.actuator
+    if round_.settings.rung0.when == ALWAYS:
+        return False
     peer = round_.seen.containers[peer_row].id
     return round_.ledger.get(case.id, peer, rung) is None and bool(_group(case.id, peer_row, round_))
 

@@ -398,6 +398,7 @@ class RecoveryConfig(_Section):
 
 class Rung0Config(_Section):
     actuator: Literal["idle", "weight", "off"] = "idle"
+    when: Literal["pressure", "always"] = "pressure"
     weight: StrictInt = Field(default=2, ge=2, le=1024)
     level: Level = "container"
     keep: Seconds = 30.0

@@ -217,3 +217,28 @@ def test_dry_run_says_it_and_sets_nothing() -> None:
     assert ("idle", "dry-run") in kinds
     assert {result for _, result in kinds} == {"dry-run"}
     assert loop.node.weight("/batch").weight == 700
+
+
+def test_standing_rung0_is_there_before_anybody_is_hurt_and_moves_nothing_after() -> None:
+    loop = siblings(merge(Config(), {"rung0": {"when": "always"}})).run(1.0)
+    assert loop.node.weight("/batch").idle
+    assert not loop.node.weight("/web").idle
+    loop.run(60.0)
+    assert loop.states("web") == []
+    assert loop.p95("web", 10.0, 50.0) < 0.175
+    assert rungs(loop) == ["idle"]
+    loop.engine.restore_all("by hand", 60.0, 60.0)
+    assert not loop.node.weight("/batch").idle
+    loop.run(100.0)
+    assert not loop.node.weight("/batch").idle, "whoever restores by hand is not contradicted at once"
+    loop.run(130.0)
+    assert loop.node.weight("/batch").idle
+
+
+def test_standing_rung0_leaves_alone_who_could_hurt_nobody_by_weight() -> None:
+    loop = in_a_slice(merge(Config(), {"rung0": {"when": "always"}}))
+    loop.run(5.0)
+    assert loop.node.weight("/slice/batch").idle  # beside "other", which is more important
+    assert not loop.node.weight("/slice").idle
+    alone = siblings(merge(Config(), {"rung0": {"when": "always"}}), reweight=False).run(5.0)
+    assert not alone.node.weight("/batch").idle
