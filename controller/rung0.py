@@ -28,13 +28,14 @@ from controller.states import Event, State
 from models.rates import NODE
 
 ALWAYS = "always"
+STILL_USED_RATIO = 0.5  # of what they used before: then a weight has not worked
 
 
 def ask_to_give_way(
     case: Case, finding: Finding, diagnosis: Diagnosis, inputs: dict[str, Any], round_: Round
 ) -> NDArray[np.intp]:
     """Claim by weight the peers found guilty for which that can work and has not been done; the rows of the
-    others, which only a quota can hold back."""
+    others, which only a quota can hold back: there a weight can't work, or did not suffice."""
     rows = diagnosis.peers
     if diagnosis.verdict is not Verdict.PEERS:  # room for its own limit is made by quotas only
         return rows
@@ -54,7 +55,7 @@ def ask_to_give_way(
         if case.state is State.PRESSURED:
             reason = f"{diagnosis.reason}; they give way by weight first ({rung})"
             round_.move(case, Event.CLAIMED, finding.rule, reason, **inputs)
-    return np.array([n for n in rows.tolist() if n not in new], np.intp)
+    return np.array([n for n in rows.tolist() if not _on_trial(case, n, round_)], np.intp)
 
 
 def give_way_no_more(case: Case, round_: Round) -> None:
@@ -143,6 +144,39 @@ def _untried(case: Case, peer_row: int, round_: Round) -> bool:
         return False
     peer = round_.seen.containers[peer_row].id
     return round_.ledger.get(case.id, peer, rung) is None and bool(_group(case.id, peer_row, round_))
+
+
+def _on_trial(case: Case, peer_row: int, round_: Round) -> bool:
+    """Whether the peer gives way by weight, and nothing says yet that this does not suffice: all evidence has
+    to be of since then, and for as long as patience lasts it has to be that weights do not work."""
+    settings = round_.settings
+    peer = round_.seen.containers[peer_row].id
+    claim = round_.ledger.get(case.id, peer, settings.rung0.actuator)
+    if claim is None:
+        return False
+    if round_.now - claim.since_seconds < settings.diagnosis.window:
+        return True
+    hurt_since = max(case.since_seconds, claim.since_seconds)
+    return round_.now - hurt_since < settings.control.patience and not _used_while_waiting(case, round_)
+
+
+def _used_while_waiting(case: Case, round_: Round) -> bool:
+    """Whether the peers that give way still use much of what they did while their victim waits. Where weights
+    work they run on what it leaves only: in the part of the time in which none of its threads waits, and
+    a little beside, since threads that wait are not moved to another CPU at once. True where waiting is not
+    seen."""
+    seen, settings = round_.seen, round_.settings.diagnosis
+    row = seen.history.row[case.id]
+    claims = round_.ledger.of_victim(case.id, round_.settings.rung0.actuator)
+    rows = [n for claim in claims if (n := seen.row(claim.peer)) is not None]
+    use = seen.history.window("cpu_usage_cores", settings.window)[:, rows].sum(axis=1)
+    wait = seen.history.window("cpu_wait_ratio", settings.window)[:, row]
+    too_much = use - len(seen.allowed_cpus[row]) * (1.0 - wait)
+    known = too_much[~np.isnan(too_much)]
+    if not len(known):
+        return True
+    much = STILL_USED_RATIO * sum(claim.reference_cores for claim in claims)
+    return bool(np.percentile(known, settings.percentile) >= max(much, settings.min_reclaimable_cores))
 
 
 def _group(victim: str, peer_row: int, round_: Round) -> str:

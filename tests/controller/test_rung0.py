@@ -95,7 +95,7 @@ def test_quota_follows_on_evidence_that_a_weight_does_not_suffice() -> None:
     assert "quota" in rungs(loop)
     first, then = list(reversed(loop.records("revision", "batch")))[:2]
     assert then.data["rung"] == "quota"
-    assert then.at_seconds - first.at_seconds >= RUNG0.control.settle
+    assert then.at_seconds - first.at_seconds >= RUNG0.diagnosis.window
     assert {claim.rung for claim in loop.engine.center.ledger.of_victim("web")} == {"idle", "quota"}
     assert loop.p95("web", 25.0, 40.0) < 0.25
     order = []
@@ -242,3 +242,14 @@ def test_standing_rung0_leaves_alone_who_could_hurt_nobody_by_weight() -> None:
     assert not loop.node.weight("/slice").idle
     alone = siblings(merge(Config(), {"rung0": {"when": "always"}}), reweight=False).run(5.0)
     assert not alone.node.weight("/batch").idle
+
+
+def test_victim_that_nearly_fills_the_node_is_no_evidence_against_a_weight() -> None:
+    """It waits behind its own threads, stacked as the kernel does beside busy CPUs, and the peer runs in
+    between: a quota would only cost work."""
+    node = SimulatedNode(2, stacked_ratio=0.85)
+    node.add_container("web", "/web", service([(0.0, 25.0), (10.0, 100.0), (40.0, 136.0)], 48.0))
+    node.add_container("batch", "/batch", Hogs(4))
+    loop = Loop(node, {"web": ONLINE, "batch": OFFLINE}, RUNG0).run(48.0)
+    assert loop.p95("web", 40.0, 48.0) > 0.175, "it is hurt again"
+    assert rungs(loop) == ["idle"]
