@@ -35,7 +35,7 @@ def phases(scenario: Scenario, online: Online, cpus: int) -> tuple[Rate, ...]:
     """The service's rates over the scenario. A load of 1 is what fills `cpus` CPUs at the CPU time that a
     request costs at the start. Raises ValueError for a trace that is not there or too short.
     """
-    per_load = cpus * 1000 / online.cpu_ms
+    per_load = cpus * 1000 / online.request_ms
     if online.trace is not None:
         return _traced(scenario, online, per_load)
     steps = [(0.0, 0.0), *online.load, (scenario.seconds, 0.0)]

@@ -214,7 +214,7 @@ def best_static_cores(levels: dict[Situation, Level]) -> float:
 
 def _loads(scenario: Scenario, online: Online, cpus: int) -> list[tuple[float, float, float]]:
     """(from, until, load) over the scenario: the steps, or a trace's mean of each second in whole levels."""
-    per_load = cpus * 1000 / online.cpu_ms
+    per_load = cpus * 1000 / online.request_ms
     at, curve = 0.0, []
     for phase in phases(scenario, online, cpus):
         curve.append((at, at + phase.seconds, round(phase.rate_per_second / per_load, 6)))

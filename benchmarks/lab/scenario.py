@@ -35,8 +35,9 @@ class Online(_Part):
 
     `load` are steps (from when, share of the machine). The trace of requests per second in the file `trace`
     (one a line; see `arrivals.data_file`) takes their place: scaled to a peak of `trace_peak_load`, a line
-    lasting `trace_line_seconds`, from line `trace_from_line` on. Of a server that is not our own, `cpu_ms`
-    is measured, and the other settings of its work do not count.
+    lasting `trace_line_seconds`, from line `trace_from_line` on. A request costs `cpu_ms` of work and
+    `handling_ms` of HTTP; a load reckons with both. Of a server that is not our own, the cost is measured,
+    and the other settings of its work do not count.
     """
 
     name: str = "web"
@@ -48,6 +49,7 @@ class Online(_Part):
     trace_from_line: int = 0
     server: Literal["own", "nginx"] = "own"
     cpu_ms: float = 12.0
+    handling_ms: float = 2.0
     sigma: float = 0.0
     threads: int = 8
     downstream_ms: float = 0.0
@@ -55,6 +57,11 @@ class Online(_Part):
     weight: int = WEIGHT
     cpus: tuple[int, ...] | None = None
     changes: tuple[Change, ...] = ()
+
+    @property
+    def request_ms(self) -> float:
+        """CPU time that a request costs the service, in all."""
+        return self.cpu_ms + self.handling_ms
 
 
 class Peer(_Part):

@@ -58,4 +58,4 @@ def _costed(online: Online, speed: Speed) -> Online:
         return online
     if not nginx.is_installed():
         raise Unavailable(f"nginx is not installed: apt-get install --no-install-recommends {nginx.PACKAGE}")
-    return online.model_copy(update={"cpu_ms": speed.nginx_request_ms})
+    return online.model_copy(update={"cpu_ms": speed.nginx_request_ms, "handling_ms": 0.0})

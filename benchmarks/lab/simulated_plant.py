@@ -13,7 +13,7 @@ class SimulatedPlant:
     def __init__(self, world: World, slo_seconds: float) -> None:
         scenario = world.scenario
         self._world, self._node = world, world.node
-        self._full_rate = world.node.cpus * 1000 / scenario.victim.cpu_ms
+        self._full_rate = world.node.cpus * 1000 / scenario.victim.request_ms
         self.cpus = world.node.cpus
         self.slo_seconds = slo_seconds
         self.victim = scenario.victim.name

@@ -179,7 +179,7 @@ class _Trial:
             groups=self._containers,
             metrics_urls={name: served.metrics_url for name, served in self._served.items()},
             slo_seconds=self._slo_seconds,
-            full_rate_per_second=self._cpus * 1000 / victim.cpu_ms,
+            full_rate_per_second=self._cpus * 1000 / victim.request_ms,
             requests_file=self._requests_file(victim.name),
         )
 

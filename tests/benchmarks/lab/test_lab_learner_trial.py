@@ -17,7 +17,7 @@ SHORT = {
     "seconds": 16,
     "warm_up_seconds": 2,
     "surge_seconds": (3, 16),
-    "online": [{"load": ((0.0, 0.7),)}],
+    "online": [{"load": ((0.0, 0.82),)}],
     "peers": [{"active": ((3.0, 16.0),)}],
 }
 

@@ -46,7 +46,7 @@ def test_somebody_is_guilty_exactly_where_somebody_is_to_be_cut(name: str) -> No
 
 
 def test_a_load_of_one_fills_the_machine() -> None:
-    scenario = make(online=[{"load": [[0, 1.0], [4, 0.5]], "cpu_ms": 10}])
+    scenario = make(online=[{"load": [[0, 1.0], [4, 0.5]], "cpu_ms": 8, "handling_ms": 2}])
     rates = [(rate.seconds, rate.rate_per_second) for rate in phases(scenario, scenario.victim, cpus=2)]
     assert rates == [(4.0, 200.0), (6.0, 100.0)]
 

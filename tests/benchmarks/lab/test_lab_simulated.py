@@ -157,7 +157,7 @@ def test_what_a_baseline_sees() -> None:
     recent = [latency for at, latency in finished if at > 14.0]
     # The resolution is that of the service's buckets, steps of 1.25.
     assert plant.latency_seconds(1.0, 95) == pytest.approx(np.percentile(recent, 95), rel=0.25)
-    assert plant.load_ratio() == pytest.approx(len(recent) * 0.012 / 2)
+    assert plant.load_ratio() == pytest.approx(len(recent) * 0.014 / 2)
     assert plant.busy_seconds() == pytest.approx(plant.usage_seconds("web") + plant.usage_seconds("batch"))
     plant.set_limit("batch", 0.4)
     plant.set_limit("batch", 0.4)
