@@ -23,7 +23,7 @@ def add_replay(commands: Any) -> None:
         help="run a configuration over a recording and print what it would have done",
         description="Runs the engine over a recording and prints its transitions, changes of limits and "
         "alerts. The recorded world does not react (open loop): after a cut that would have helped, the "
-        "pressure goes on, so cuts go deeper than they would have gone. Without --config the decisions of "
+        "pressure goes on and is not answered a second time. Without --config the decisions of "
         "the recorded agent are reproduced, and compared with what it did.",
     )
     replay.add_argument("file", type=Path, metavar="FILE", help="what `record` or `run --record` wrote")

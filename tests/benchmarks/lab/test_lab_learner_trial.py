@@ -83,7 +83,8 @@ def test_a_whole_trial(
     monkeypatch.setattr(learner_trial, "TRAINED", ("a",))
     monkeypatch.setattr(learner_trial, "HELD_OUT", ("b",))
     monkeypatch.setattr(learner_trial, "calibrate", lambda *_: type("Found", (), {"slo_seconds": 0.2}))
-    arguments = ["learner_trial", "--training-seeds", "1", "--test-seeds", "1", "--out", str(tmp_path)]
+    arguments = ["learner_trial", "--training-seeds", "1", "--test-seeds", "1"]
+    arguments += ["--variant", "quotapilot-quota", "--out", str(tmp_path)]
     monkeypatch.setattr("sys.argv", arguments)
     assert learner_trial.main() == 0
     report = json.loads((tmp_path / "report.json").read_text())

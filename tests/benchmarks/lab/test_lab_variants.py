@@ -16,7 +16,7 @@ SWITCHED: dict[str, Callable[[Config], bool]] = {
     "quotapilot-no-forecast": lambda config: not config.forecast.enabled,
     "quotapilot-no-estimation": lambda config: config.control.model == "prior",
     "quotapilot-no-optimiser": lambda config: config.control.model == "proportional",
-    "quotapilot-no-learner": lambda config: not config.learner.enabled,
+    "quotapilot-learner": lambda config: config.learner.enabled,
     "quotapilot-no-dwell": lambda config: (
         config.states.throttling_peer_dwell == 0 and config.states.recovering_dwell == 0
     ),
